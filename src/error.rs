@@ -72,6 +72,9 @@ pub enum Reaction {
         /// The delay that the server asked for (`Retry-After`).
         after: Option<Duration>,
     },
+    /// As transient; but if it repeats alike while the server answers otherwise, something in the request is
+    /// the reason: split it.
+    Suspect,
     /// The request or its reply was too large: halve it.
     TooLarge,
     /// The request as a whole was refused because of something in it: split it to find out what.
@@ -161,7 +164,10 @@ impl Error {
 
     /// True if trying again may help.
     pub fn is_transient(&self) -> bool {
-        matches!(self.reaction, Reaction::Transient { .. })
+        matches!(
+            self.reaction,
+            Reaction::Transient { .. } | Reaction::Suspect
+        )
     }
 
     /// The message without kept, hint and cause.

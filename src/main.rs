@@ -1,1 +1,3 @@
+//! Args in, exit code out.
+
 fn main() {}

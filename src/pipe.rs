@@ -57,13 +57,22 @@ impl Walk for Nothing {
     }
 }
 
-/// An object that could not be read, and why.
+/// An object that a server refused or could not give, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreadable {
+pub struct Reject {
     /// Where it lies.
     pub key: Key,
     /// The server's or the archive's words.
     pub reason: String,
+}
+
+/// What came of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// What was done. `rejects_length` is filled in by the committer.
+    pub receipt: Receipt,
+    /// The objects that were not done; the committer records them together with the receipt.
+    pub rejects: Vec<Reject>,
 }
 
 /// A run of objects in key order, with the cursor after it.
@@ -74,7 +83,7 @@ pub struct Page {
     /// The objects themselves.
     pub objects: Arc<dyn Walk>,
     /// What lies between the cursor asked for and `end` and cannot be read.
-    pub unreadable: Vec<Unreadable>,
+    pub unreadable: Vec<Reject>,
     /// Where to go on.
     pub end: Cursor,
     /// The memory it holds, in bytes.
@@ -156,7 +165,7 @@ pub trait Sink: Send + Sync + 'static {
 
     /// Brings the batch about. May be called again after a transient error: a repetition changes nothing.
     /// The effect need not be durable before [`Sink::barrier`].
-    fn apply(&self, batch: &mut Self::Batch) -> impl Future<Output = Result<Receipt>> + Send;
+    fn apply(&self, batch: &mut Self::Batch) -> impl Future<Output = Result<Applied>> + Send;
 
     /// Makes everything applied before the call durable. Called from a plain thread.
     fn barrier(&self) -> Result<()>;

@@ -131,8 +131,10 @@ impl Tries<'_> {
     /// [`Kind::Exhausted`] when the patience ends, and [`Kind::Interrupted`] if the run is to stop.
     pub async fn pause(&mut self, error: Error) -> Result<()> {
         self.count += 1;
-        let Reaction::Transient { after } = error.reaction() else {
-            return Err(error);
+        let after = match error.reaction() {
+            Reaction::Transient { after } => after,
+            Reaction::Suspect => None,
+            _ => return Err(error),
         };
         let delay = self.delay(after);
         let stuck_since = self.policy.progress.last().max(self.began);
