@@ -1,0 +1,419 @@
+//! One request, one reply: sending, reading within a bound, and saying what a failure means.
+//!
+//! Nothing is tried again here, except once after a 401 if the key file has changed. A reply is read up to a
+//! bound, so that an endless one cannot exhaust memory. Redirects are refused: they could carry the key away.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{Method, StatusCode, header};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::connection::Connection;
+use crate::error::{Error, Kind, Reaction, Result};
+
+/// Which end of a job the server is; decides what a refusal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It is read.
+    Source,
+    /// It is written.
+    Target,
+}
+
+impl Role {
+    /// What a permanent refusal of this end means.
+    pub const fn refused(self) -> Kind {
+        match self {
+            Role::Source => Kind::SourceRefused,
+            Role::Target => Kind::TargetRefused,
+        }
+    }
+}
+
+/// The longest reply that is read; longer ones are refused as too large.
+const REPLY_LIMIT: usize = 256 << 20;
+
+/// A client of one server, cheap to share.
+pub struct Client {
+    base: reqwest::Url,
+    role: Role,
+    connection: Connection,
+    reads: reqwest::Client,
+    writes: reqwest::Client,
+    key: Mutex<Option<SecretString>>,
+}
+
+/// A complete reply.
+pub(super) struct Reply {
+    pub status: StatusCode,
+    pub body: Bytes,
+    pub server_time: Option<SystemTime>,
+    retry_after: Option<Duration>,
+}
+
+/// How long a silent server is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    Read,
+    Write,
+}
+
+impl Client {
+    /// A client for this connection; nothing is sent yet.
+    pub fn new(connection: &Connection, role: Role) -> Result<Self> {
+        Ok(Client {
+            base: connection.base()?,
+            role,
+            reads: connection.http(connection.read_timeout)?,
+            writes: connection.http(connection.write_timeout)?,
+            key: Mutex::new(connection.api_key.clone()),
+            connection: connection.clone(),
+        })
+    }
+
+    /// The address, for people.
+    pub fn address(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// Which end of the job this is.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Result<Reply> {
+        self.send(Method::GET, path, None, Patience::Read).await
+    }
+
+    /// Sends a request and reads the whole reply. Errors are those without a reply, and 401, 403, 3xx, 413, 429 and 5xx;
+    /// every other status is the caller's to judge.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+        patience: Patience,
+    ) -> Result<Reply> {
+        let reply = self.exchange(&method, path, body.clone(), patience).await?;
+        if reply.status == StatusCode::UNAUTHORIZED && self.read_key_again() {
+            return self.judge(self.exchange(&method, path, body, patience).await?);
+        }
+        self.judge(reply)
+    }
+
+    async fn exchange(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<Bytes>,
+        patience: Patience,
+    ) -> Result<Reply> {
+        let http = if patience == Patience::Read {
+            &self.reads
+        } else {
+            &self.writes
+        };
+        let url = format!("{}/v1/{path}", self.address());
+        let mut request = http.request(method.clone(), url);
+        if let Some(key) = self
+            .key
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+        {
+            request = request.bearer_auth(key.expose_secret());
+        }
+        if let Some(body) = body {
+            request = request
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(body);
+        }
+        let response = request.send().await.map_err(|cause| self.no_reply(cause))?;
+        self.read(response).await
+    }
+
+    async fn read(&self, mut response: reqwest::Response) -> Result<Reply> {
+        let text = |name| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value: &header::HeaderValue| value.to_str().ok())
+        };
+        let retry_after = text(header::RETRY_AFTER).and_then(parse_retry_after);
+        let server_time = text(header::DATE).and_then(|date| parse_http_date(date));
+        let status = response.status();
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|cause| self.no_reply(cause))?
+        {
+            if body.len() + chunk.len() > REPLY_LIMIT {
+                return Err(Error::new(
+                    self.role.refused(),
+                    format!("the reply of {} is larger than 256 MiB", self.address()),
+                )
+                .with_reaction(Reaction::TooLarge));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Reply {
+            status,
+            body: body.freeze(),
+            server_time,
+            retry_after,
+        })
+    }
+
+    fn read_key_again(&self) -> bool {
+        let Some(path) = &self.connection.key_file else {
+            return false;
+        };
+        let Ok(text) = std::fs::read_to_string(path) else {
+            return false;
+        };
+        let mut key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = key
+            .as_ref()
+            .is_none_or(|old| old.expose_secret() != text.trim());
+        *key = Some(text.trim().to_owned().into());
+        is_new
+    }
+
+    fn judge(&self, reply: Reply) -> Result<Reply> {
+        let status = reply.status;
+        let said = reply.words();
+        let message =
+            |what: &str| format!("{} {what}: {status}{}", self.address(), said_suffix(&said));
+        Err(match status.as_u16() {
+            401 => Error::new(Kind::Unauthorised, message("does not accept the credentials"))
+                .with_hint("pass a valid key with --api-key-file or WEAVIATE_API_KEY"),
+            403 => Error::new(Kind::Unauthorised, message("does not allow this"))
+                .with_hint("the key needs more permissions; README lists them per command"),
+            300..=399 => Error::new(self.role.refused(), message("redirects elsewhere"))
+                .with_hint("pass the final address with --url; redirects are not followed, they could carry the key away"),
+            413 => Error::new(self.role.refused(), message("finds the request too large")).with_reaction(Reaction::TooLarge),
+            429 if said.contains("USAGE_LIMIT_EXCEEDED") || reply.is_usage_limit() => {
+                Error::new(self.role.refused(), message("has reached a usage limit"))
+                    .with_hint("its operator has set a limit; trying again is of no use")
+            }
+            408 | 429 | 502 | 503 | 504 => Error::transient(message("is not available"))
+                .with_reaction(Reaction::Transient { after: reply.retry_after }),
+            500 => Error::transient(message("failed")).with_reaction(Reaction::Suspect),
+            501 | 505..=599 => Error::new(self.role.refused(), message("failed")),
+            _ => return Ok(reply),
+        })
+    }
+
+    /// The error for a reply whose status or shape was not expected.
+    pub(super) fn unexpected(&self, doing: &str, reply: &Reply) -> Error {
+        if reply.status.is_success() {
+            // A panic in the server's handler is an empty 200; something in between may cut a body.
+            let what = if reply.body.is_empty() {
+                "an empty reply"
+            } else {
+                "a reply that is not the expected JSON"
+            };
+            return Error::transient(format!(
+                "{} gave {what} when asked to {doing}",
+                self.address()
+            ))
+            .with_reaction(Reaction::Suspect);
+        }
+        Error::new(
+            self.role.refused(),
+            format!(
+                "{} refused to {doing}: {}{}",
+                self.address(),
+                reply.status,
+                said_suffix(&reply.words())
+            ),
+        )
+    }
+
+    fn no_reply(&self, cause: reqwest::Error) -> Error {
+        let why = innermost(&cause);
+        if cause.is_builder() || why.contains("certificate") || why.contains("UnknownIssuer") {
+            return Error::new(
+                self.role.refused(),
+                format!("cannot talk to {}: {why}", self.address()),
+            )
+            .with_hint("check --url, --ca-cert and the certificate of the server");
+        }
+        let what = if cause.is_connect() {
+            "cannot reach Weaviate at"
+        } else {
+            "lost the connection to"
+        };
+        let why = if cause.is_timeout() {
+            "timed out".to_owned()
+        } else {
+            why
+        };
+        Error::transient(format!("{what} {}: {why}", self.address()))
+            .with_hint("start the server or check --url, then resume")
+    }
+}
+
+impl Reply {
+    /// What the server said, as text: the messages of its known error shapes, else the start of the body.
+    pub fn words(&self) -> String {
+        let Ok(value) = serde_json::from_slice::<serde_json::Value>(&self.body) else {
+            return clean(&String::from_utf8_lossy(&self.body));
+        };
+        let list = value.get("error").and_then(|list| list.as_array());
+        let messages: Vec<&str> = list
+            .into_iter()
+            .flatten()
+            .filter_map(|error| error.get("message")?.as_str())
+            .collect();
+        match (
+            messages.is_empty(),
+            value.get("message").and_then(|message| message.as_str()),
+        ) {
+            (false, _) => clean(&messages.join("; ")),
+            (true, Some(message)) => clean(message),
+            (true, None) => clean(&value.to_string()),
+        }
+    }
+
+    fn is_usage_limit(&self) -> bool {
+        serde_json::from_slice::<serde_json::Value>(&self.body).is_ok_and(|value| {
+            value.get("errorCode").and_then(|code| code.as_str()) == Some("USAGE_LIMIT_EXCEEDED")
+        })
+    }
+}
+
+fn said_suffix(said: &str) -> String {
+    if said.is_empty() {
+        String::new()
+    } else {
+        format!(", it says: {said}")
+    }
+}
+
+/// At most 300 characters, none of them a control character.
+fn clean(text: &str) -> String {
+    let mut words: String = text
+        .trim()
+        .chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .take(301)
+        .collect();
+    if words.chars().count() > 300 {
+        words.pop();
+        words.push('…');
+    }
+    words
+}
+
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    let text = error.to_string();
+    text.split_once(" (os error")
+        .map_or(text.clone(), |(words, _)| words.to_lowercase())
+}
+
+fn parse_retry_after(text: &str) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    parse_http_date(text)?
+        .duration_since(SystemTime::now())
+        .ok()
+}
+
+/// RFC 9110: `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn parse_http_date(text: &str) -> Option<SystemTime> {
+    let parsed = jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(text.trim())
+        .ok()?;
+    Some(parsed.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(status: u16, body: &str) -> Error {
+        let client = Client::new(&Connection::to("http://localhost:1"), Role::Target).unwrap();
+        let reply = Reply {
+            status: StatusCode::from_u16(status).unwrap(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            server_time: None,
+            retry_after: Some(Duration::from_secs(7)),
+        };
+        match client.judge(reply) {
+            Ok(reply) => client.unexpected("list objects", &reply),
+            Err(error) => error,
+        }
+    }
+
+    #[test]
+    fn statuses_mean_what_they_mean() {
+        assert_eq!(judged(401, "").kind(), Kind::Unauthorised);
+        assert_eq!(judged(403, "").kind(), Kind::Unauthorised);
+        assert_eq!(judged(302, "").reaction(), Reaction::Permanent);
+        assert_eq!(judged(413, "").reaction(), Reaction::TooLarge);
+        assert_eq!(judged(422, "").kind(), Kind::TargetRefused);
+        for status in [408, 429, 502, 503, 504] {
+            assert_eq!(
+                judged(status, "").reaction(),
+                Reaction::Transient {
+                    after: Some(Duration::from_secs(7))
+                },
+                "{status}"
+            );
+        }
+        assert_eq!(judged(500, "").reaction(), Reaction::Suspect);
+        assert_eq!(
+            judged(200, "").reaction(),
+            Reaction::Suspect,
+            "an empty 200 is no success"
+        );
+    }
+
+    #[test]
+    fn a_usage_limit_is_not_tried_again() {
+        let body = r#"{"errorCode":"USAGE_LIMIT_EXCEEDED","limit":"objects","message":"object limit of 3 reached","value":3}"#;
+        assert_eq!(judged(429, body).reaction(), Reaction::Permanent);
+    }
+
+    #[test]
+    fn the_servers_words_are_found_in_each_shape_and_cleaned() {
+        assert!(
+            judged(422, r#"{"error":[{"message":"a"},{"message":"b"}]}"#)
+                .message()
+                .ends_with("it says: a; b")
+        );
+        assert!(
+            judged(422, r#"{"code":601,"message":"c"}"#)
+                .message()
+                .ends_with("it says: c")
+        );
+        assert!(
+            judged(422, "plain\u{1b}[31m")
+                .message()
+                .ends_with("it says: plain [31m")
+        );
+        assert!(judged(500, &"x".repeat(100_000)).message().len() < 500);
+    }
+
+    #[test]
+    fn dates_and_delays_are_understood() {
+        assert_eq!(parse_retry_after("120"), Some(Duration::from_secs(120)));
+        assert_eq!(parse_retry_after("soon"), None);
+        let date = parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        assert_eq!(
+            date.duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap()
+                .as_secs(),
+            784_111_777
+        );
+    }
+}

@@ -1,0 +1,24 @@
+//! The server: how to reach it, what it says and means, and the two collection ends.
+//!
+//! Everything that knows Weaviate's routes, JSON shapes or habits is here; `/v1` appears nowhere else.
+//! Calls never retry: a failure says how the caller may react, and the engine or the verb tries again.
+//! Facts about the server carry the version on which they were seen (1.40.0-dev unless said otherwise).
+
+mod api;
+mod client;
+mod connection;
+mod incarnation;
+mod listing;
+mod properties;
+mod schema;
+mod sink;
+mod source;
+
+pub use api::{Collection, Meta, TenantState, TenantStatus};
+pub use client::{Client, Role};
+pub use connection::Connection;
+pub use incarnation::Incarnation;
+pub use properties::PropertyRules;
+pub use schema::{creatable, definitions_match, with_name};
+pub use sink::CollectionSink;
+pub use source::CollectionSource;

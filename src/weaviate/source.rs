@@ -1,0 +1,351 @@
+//! A collection as the end that is read, over REST.
+//!
+//! A lane is a range of keys; a page may span tenants. The end of a tenant is proven by a page without objects:
+//! a short one proves nothing. Borders for splits are found by galloping from the spacing of the page just read,
+//! because ids are often clustered and "the middle of what remains" then lies in empty space.
+
+use std::sync::Arc;
+
+use super::api::Listing;
+use super::client::Client;
+use super::listing::{ListedPage, ListedPages};
+use crate::error::{Error, Kind, Result};
+use crate::job::{Bounds, Cursor, Intent, Lane};
+use crate::model::{CollectionName, Key, ObjectId, Tenant};
+use crate::pipe::{Budget, Nothing, Page, Reject, Source};
+
+/// A lane is not cut for less than this many pages.
+const PAGES_WORTH_A_SPLIT: u128 = 4;
+
+/// The objects of one collection.
+pub struct CollectionSource {
+    client: Arc<Client>,
+    name: CollectionName,
+    /// Sorted; one [`Tenant::NONE`] for a collection without tenants.
+    tenants: Vec<Tenant>,
+    with_vectors: bool,
+}
+
+impl CollectionSource {
+    /// Reads `tenants` of the collection, all of them active; [`Tenant::NONE`] alone if it has none.
+    pub fn new(
+        client: Arc<Client>,
+        name: CollectionName,
+        mut tenants: Vec<Tenant>,
+        with_vectors: bool,
+    ) -> Self {
+        tenants.sort();
+        CollectionSource {
+            client,
+            name,
+            tenants,
+            with_vectors,
+        }
+    }
+
+    async fn list(
+        &self,
+        tenant: &Tenant,
+        after: Option<ObjectId>,
+        limit: u32,
+        with_vectors: bool,
+    ) -> Result<ListedPage> {
+        let listing = Listing {
+            collection: &self.name,
+            tenant,
+            after,
+            limit,
+            with_vectors,
+        };
+        ListedPage::parse(self.client.list(&listing).await?, tenant)
+    }
+
+    /// The tenants that a range touches, from the one to go on with.
+    fn tenants_from<'a>(
+        &'a self,
+        from: Option<&'a Key>,
+        until: Option<&'a Key>,
+    ) -> impl Iterator<Item = &'a Tenant> {
+        self.tenants
+            .iter()
+            .skip_while(move |tenant| from.is_some_and(|from| **tenant < from.tenant))
+            .take_while(move |tenant| until.is_none_or(|until| **tenant <= until.tenant))
+    }
+
+    async fn page_after(
+        &self,
+        from: Option<&Key>,
+        until: Option<&Key>,
+        budget: Budget,
+    ) -> Result<Page> {
+        let mut pages = Vec::new();
+        let mut position = from.cloned();
+        let (mut objects, mut bytes) = (0, 0);
+        for tenant in self.tenants_from(from, until) {
+            loop {
+                let after = position
+                    .as_ref()
+                    .filter(|key| key.tenant == *tenant)
+                    .map(|key| key.id);
+                let mut page = self
+                    .list(tenant, after, budget.objects - objects, self.with_vectors)
+                    .await?;
+                let read = page.len();
+                page.truncate(
+                    page.keys()
+                        .take_while(|key| until.is_none_or(|until| *key <= until))
+                        .count(),
+                );
+                check_order(&page, position.as_ref())?;
+                if let Some(last) = page.keys().last() {
+                    position = Some(last.clone());
+                }
+                let is_tenant_read = read == 0 || page.len() < read;
+                objects += page.len() as u32;
+                bytes += page.bytes();
+                if page.len() > 0 {
+                    pages.push(page);
+                }
+                if objects >= budget.objects || bytes >= budget.bytes {
+                    return Ok(collect(pages, position, bytes, false));
+                }
+                if is_tenant_read {
+                    break;
+                }
+                if self.tenants.len() == 1 {
+                    // Nothing to join it with: hand it over, the next page will prove the end.
+                    return Ok(collect(pages, position, bytes, false));
+                }
+            }
+        }
+        Ok(collect(pages, position, bytes, true))
+    }
+
+    /// The first object after `id`, if any.
+    async fn probe(&self, tenant: &Tenant, id: ObjectId) -> Result<Option<ObjectId>> {
+        let page = self.list(tenant, Some(id), 1, false).await?;
+        Ok(page.keys().next().map(|key| key.id))
+    }
+
+    /// Finds where the data of a tenant end beyond `last`, to within a quarter of the way there, and halves it.
+    async fn border_by_galloping(
+        &self,
+        tenant: &Tenant,
+        first: ObjectId,
+        last: ObjectId,
+        count: usize,
+        until: ObjectId,
+    ) -> Result<Option<ObjectId>> {
+        let (first, last, until) = (first.to_u128(), last.to_u128(), until.to_u128());
+        let page_span = (last - first) / (count as u128).max(1) * (count as u128 + 1);
+        let mut stride = page_span.max(1).saturating_mul(PAGES_WORTH_A_SPLIT);
+        let mut inside = None;
+        // Each probe goes four times as far as the one before: about six for a large collection, 64 at the most.
+        let mut outside = loop {
+            let Some(place) = last.checked_add(stride).filter(|place| *place < until) else {
+                break until;
+            };
+            match self
+                .probe(tenant, ObjectId::from_u128(place))
+                .await?
+                .filter(|id| id.to_u128() <= until)
+            {
+                Some(found) => inside = Some(found.to_u128()),
+                None => break place,
+            }
+            // What was found may lie far beyond an empty stretch.
+            stride = stride.saturating_mul(4).max(inside.unwrap_or(last) - last);
+        };
+        let Some(mut inside) = inside else {
+            return Ok(None);
+        };
+        for _ in 0..3 {
+            let middle = inside + (outside - inside) / 2;
+            match self
+                .probe(tenant, ObjectId::from_u128(middle))
+                .await?
+                .filter(|id| id.to_u128() <= until)
+            {
+                Some(found) => inside = found.to_u128().max(middle),
+                None => outside = middle,
+            }
+        }
+        let middle = last + (inside - last) / 2;
+        // The border is put where data are, not into a gap before them.
+        let border = self
+            .probe(tenant, ObjectId::from_u128(middle))
+            .await?
+            .map_or(middle, |id| id.to_u128());
+        Ok((border > last + page_span && border < until).then(|| ObjectId::from_u128(border)))
+    }
+
+    async fn is_readable(&self, tenant: &Tenant, after: Option<ObjectId>) -> Result<bool> {
+        match self.list(tenant, after, 1, self.with_vectors).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.reaction() == crate::error::Reaction::Suspect => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The smallest id after which reading works again: that of the object that cannot be read.
+    async fn first_unreadable(&self, tenant: &Tenant, after: Option<ObjectId>) -> Result<ObjectId> {
+        let mut fails = after.map_or(0, ObjectId::to_u128);
+        let mut works = u128::MAX;
+        if after.is_none() && self.is_readable(tenant, Some(ObjectId::NIL)).await? {
+            return Ok(ObjectId::NIL);
+        }
+        while works - fails > 1 {
+            let middle = fails + (works - fails) / 2;
+            match self
+                .is_readable(tenant, Some(ObjectId::from_u128(middle)))
+                .await?
+            {
+                true => works = middle,
+                false => fails = middle,
+            }
+        }
+        Ok(ObjectId::from_u128(works))
+    }
+}
+
+/// The cursor only goes forward; a reply that does not would be read for ever.
+fn check_order(page: &ListedPage, after: Option<&Key>) -> Result<()> {
+    let mut last = after;
+    for key in page.keys() {
+        if last.is_some_and(|last| key <= last) {
+            return Err(Error::new(
+                Kind::SourceRefused,
+                format!("the server lists object {key} out of order"),
+            ));
+        }
+        last = Some(key);
+    }
+    Ok(())
+}
+
+fn collect(pages: Vec<ListedPage>, position: Option<Key>, bytes: usize, is_last: bool) -> Page {
+    Page {
+        keys: pages.iter().flat_map(ListedPage::keys).cloned().collect(),
+        objects: Arc::new(ListedPages(pages)),
+        unreadable: Vec::new(),
+        end: position.map_or(Cursor::Start, Cursor::After),
+        bytes,
+        is_last,
+    }
+}
+
+fn range<'a>(lane: &'a Lane, cursor: &'a Cursor) -> Result<(Option<&'a Key>, Option<&'a Key>)> {
+    match (&lane.bounds, cursor) {
+        (Bounds::Keys { until, .. }, Cursor::After(key)) => Ok((Some(key), until.as_ref())),
+        (Bounds::Keys { after, until }, Cursor::Start) => Ok((after.as_ref(), until.as_ref())),
+        _ => Err(Error::new(
+            Kind::JournalDamaged,
+            "the journal holds a lane of frames for a live collection",
+        )),
+    }
+}
+
+impl Source for CollectionSource {
+    fn lanes(&self) -> Vec<Bounds> {
+        vec![Bounds::ALL_KEYS]
+    }
+
+    async fn fetch(&self, lane: &Lane, cursor: &Cursor, budget: Budget) -> Result<Page> {
+        let (from, until) = range(lane, cursor)?;
+        self.page_after(
+            from,
+            until,
+            Budget {
+                objects: budget.objects.max(1),
+                ..budget
+            },
+        )
+        .await
+    }
+
+    async fn again(&self, lane: &Lane, intent: &Intent, _: &[Key]) -> Result<Page> {
+        let Cursor::After(end) = &intent.end else {
+            return Err(Error::new(
+                Kind::JournalDamaged,
+                "the journal intends a batch without an end",
+            ));
+        };
+        let (from, _) = range(lane, &lane.cursor)?;
+        self.page_after(
+            from,
+            Some(end),
+            Budget {
+                objects: u32::MAX,
+                bytes: usize::MAX,
+            },
+        )
+        .await
+    }
+
+    async fn border(&self, lane: &Lane, page: &Page) -> Result<Option<Cursor>> {
+        let (Some(first), Some(last)) = (page.keys.first(), page.keys.last()) else {
+            return Ok(None);
+        };
+        let (_, until) = range(lane, &page.end)?;
+        let rest: Vec<&Tenant> = self.tenants_from(Some(last), until).skip(1).collect();
+        if rest.len() >= 2 {
+            // Tenants are of one size as far as anybody knows: give away the second half of them.
+            let tenant = rest[rest.len() / 2 - 1].clone();
+            return Ok(Some(Cursor::After(Key {
+                tenant,
+                id: ObjectId::MAX,
+            })));
+        }
+        let until = until
+            .filter(|until| until.tenant == last.tenant)
+            .map_or(ObjectId::MAX, |until| until.id);
+        let same_tenant = page
+            .keys
+            .iter()
+            .filter(|key| key.tenant == last.tenant)
+            .count();
+        let first = if first.tenant == last.tenant {
+            first.id
+        } else {
+            ObjectId::NIL
+        };
+        let border = self
+            .border_by_galloping(&last.tenant, first, last.id, same_tenant, until)
+            .await?;
+        Ok(border.map(|id| {
+            Cursor::After(Key {
+                tenant: last.tenant.clone(),
+                id,
+            })
+        }))
+    }
+
+    async fn pass_over(&self, lane: &Lane, cursor: &Cursor, reason: &str) -> Result<Option<Page>> {
+        let (from, until) = range(lane, cursor)?;
+        for tenant in self.tenants_from(from, until) {
+            let after = from.filter(|key| key.tenant == *tenant).map(|key| key.id);
+            if self.is_readable(tenant, after).await? {
+                continue;
+            }
+            let key = Key {
+                tenant: tenant.clone(),
+                id: self.first_unreadable(tenant, after).await?,
+            };
+            if until.is_some_and(|until| key > *until) {
+                return Ok(None);
+            }
+            return Ok(Some(Page {
+                keys: Vec::new(),
+                objects: Arc::new(Nothing),
+                unreadable: vec![Reject {
+                    key: key.clone(),
+                    reason: reason.to_owned(),
+                }],
+                end: Cursor::After(key),
+                bytes: 0,
+                is_last: false,
+            }));
+        }
+        Ok(None)
+    }
+}
