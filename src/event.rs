@@ -37,6 +37,8 @@ impl Plan {
 pub enum Event<'a> {
     /// The plan stands.
     Planned(&'a Plan),
+    /// A resumed job was begun with other settings: name, value then, value now.
+    Differences(&'a [(String, String, String)]),
     /// A job begins or goes on.
     Started {
         /// Its id.

@@ -18,9 +18,11 @@
 //! | 1 | `job`, `retry` |
 //! | 0 | `model`, `error` |
 
+pub mod engine;
 pub mod error;
 pub mod event;
 pub mod job;
+pub mod journal;
 pub mod model;
 pub mod pipe;
 pub mod retry;

@@ -157,6 +157,11 @@ pub trait Sink: Send + Sync + 'static {
     /// True if the effect of a batch could not be told from somebody else's, so that its intent must be durable first.
     const INTENDS: bool;
 
+    /// Where the first batch begins, for a sink whose receipts have places: they are committed in the order of them.
+    fn origin(&self) -> Option<u64> {
+        None
+    }
+
     /// An empty batch of a lane.
     fn begin(&self, lane: &Lane) -> Self::Batch;
 

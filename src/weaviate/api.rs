@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::client::{Client, Patience, Reply};
 use crate::error::{Error, Reaction, Result};
-use crate::model::{CollectionName, Definition, Tenant};
+use crate::model::{CollectionName, Definition, ObjectId, Tenant};
 
 /// What the server says of itself.
 #[derive(Clone, Debug, Deserialize)]
@@ -244,16 +244,49 @@ impl Client {
 
     /// How many objects there are, exact at once.
     pub async fn count(&self, name: &CollectionName, tenant: &Tenant) -> Result<u64> {
-        let of = tenant
+        self.aggregate_count(name, tenant, None).await
+    }
+
+    /// How many objects have an id after `after` and up to `until`. Looks at ids only, so it works where an object cannot be read.
+    pub(super) async fn count_ids(
+        &self,
+        name: &CollectionName,
+        tenant: &Tenant,
+        after: Option<ObjectId>,
+        until: ObjectId,
+    ) -> Result<u64> {
+        let bound = |operator: &str, id: ObjectId| {
+            format!("{{path:[\"id\"],operator:{operator},valueText:\"{id}\"}}")
+        };
+        let mut bounds = vec![bound("LessThanEqual", until)];
+        bounds.extend(after.map(|after| bound("GreaterThan", after)));
+        let filter = format!("where:{{operator:And,operands:[{}]}}", bounds.join(","));
+        self.aggregate_count(name, tenant, Some(filter)).await
+    }
+
+    async fn aggregate_count(
+        &self,
+        name: &CollectionName,
+        tenant: &Tenant,
+        filter: Option<String>,
+    ) -> Result<u64> {
+        let mut arguments: Vec<String> = tenant
             .name()
-            .map(|tenant| format!("(tenant:\"{tenant}\")"))
-            .unwrap_or_default();
-        let query = json!({"query": format!("{{Aggregate{{{name}{of}{{meta{{count}}}}}}}}")});
+            .map(|tenant| format!("tenant:\"{tenant}\""))
+            .into_iter()
+            .collect();
+        arguments.extend(filter);
+        let arguments = if arguments.is_empty() {
+            String::new()
+        } else {
+            format!("({})", arguments.join(","))
+        };
+        let query =
+            json!({"query": format!("{{Aggregate{{{name}{arguments}{{meta{{count}}}}}}}}")});
         let body = Bytes::from(query.to_string());
         let reply = self
             .send(Method::POST, "graphql", Some(body), Patience::Read)
             .await?;
-        self.expect_ok("count objects", &reply)?;
         let value: serde_json::Value = self.parse("count objects", &reply)?;
         if let Some(message) = value
             .pointer("/errors/0/message")
@@ -355,7 +388,7 @@ pub(super) struct Listing<'a> {
     pub collection: &'a CollectionName,
     pub tenant: &'a Tenant,
     /// Exclusive; `None` starts at the very beginning, the nil id included.
-    pub after: Option<crate::model::ObjectId>,
+    pub after: Option<ObjectId>,
     pub limit: u32,
     pub with_vectors: bool,
 }

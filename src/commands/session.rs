@@ -1,0 +1,245 @@
+//! What all jobs share before and after the engine: finding the unfinished job, claiming it, saying what is kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::{self, Context, Stop, Verb};
+use crate::error::{Error, Kind, Result};
+use crate::event::{Event, Plan, Reporter};
+use crate::job::{Identity, Job, JobKind, Spec, Summary, Tally, Tuning};
+use crate::journal::{JobFolder, Opened, State, StateDir, StoreKind};
+use crate::retry::Policy;
+
+/// What to do about an unfinished job of the same thing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unfinished {
+    /// Say so and stop.
+    #[default]
+    Refuse,
+    /// Go on with it; begin one if there is none.
+    Resume,
+    /// Undo what is ours of it, forget it, begin anew.
+    Restart,
+}
+
+/// Everything a verb needs from its surroundings.
+pub struct Session {
+    /// Where jobs are kept.
+    pub state: StateDir,
+    /// Which journal new jobs get.
+    pub store: StoreKind,
+    /// What to do about an unfinished job.
+    pub unfinished: Unfinished,
+    /// An unfinished backup older than this is begun anew.
+    pub resume_within: Duration,
+    /// Print the plan, touch nothing.
+    pub is_dry_run: bool,
+    /// Who listens.
+    pub reporter: Arc<dyn Reporter>,
+    /// How patient the run is.
+    pub policy: Policy,
+    /// Ends the run early.
+    pub stop: Stop,
+    /// What may change between runs.
+    pub tuning: Tuning,
+}
+
+/// How a verb ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// 0, 3 or 13.
+    pub exit_code: u8,
+    /// What was committed.
+    pub tally: Tally,
+    /// One sentence each.
+    pub notes: Vec<String>,
+    /// The archive that was written.
+    pub archive: Option<std::path::PathBuf>,
+}
+
+/// A job that this process may work on.
+pub(super) struct Claimed {
+    pub folder: Arc<JobFolder>,
+    pub opened: Opened,
+    pub state: State,
+    pub is_resumed: bool,
+}
+
+impl Session {
+    /// The context of one run of the engine.
+    pub fn context(&self) -> Context {
+        Context::new(self.reporter.clone(), self.policy.clone(), self.stop.clone(), self.tuning.clone())
+    }
+
+    /// Patience for the very first contact: somebody may be waiting at a terminal with a wrong address.
+    pub(super) fn first_contact(&self) -> Policy {
+        let most = Duration::from_secs(20);
+        Policy { patience: self.policy.patience.map(|patience| patience.min(most)), ..self.context().policy }
+    }
+
+    pub(super) fn show_plan(&self, plan: &Plan) {
+        self.reporter.event(&Event::Planned(plan));
+    }
+
+    pub(super) fn warn(&self, message: &str) {
+        self.reporter.event(&Event::Warning(message));
+    }
+
+    /// The unfinished job about the same thing, if there is one: with its lock, its journal not yet opened.
+    pub(super) fn unfinished(&self, identity: &Identity) -> Result<Option<(JobFolder, State)>> {
+        for listed in self.state.jobs()? {
+            let Ok(state) = listed.state else { continue };
+            if state.is_done || !state.spec.identity.is_about_the_same(identity) {
+                continue;
+            }
+            let folder = self.state.open_job(&state.job)?;
+            // It may have been finished while we waited for nobody: the lock is ours only now.
+            let state = folder.state()?;
+            if !state.is_done {
+                return Ok(Some((folder, state)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A new job, its journal begun.
+    pub(super) fn begin(&self, spec: &Spec, fill: impl FnOnce(&mut State)) -> Result<Claimed> {
+        let folder = Arc::new(self.state.create(spec, self.store)?);
+        let mut state = folder.state()?;
+        fill(&mut state);
+        folder.write_state(&state)?;
+        let opened = folder.open_store()?;
+        Ok(Claimed { folder, opened, state, is_resumed: false })
+    }
+
+    /// An unfinished job, its journal read.
+    pub(super) fn go_on(&self, folder: JobFolder, state: State) -> Result<Claimed> {
+        let opened = folder.open_store()?;
+        Ok(Claimed { folder: Arc::new(folder), opened, state, is_resumed: true })
+    }
+
+    /// Refuses a resume whose request differs from the job's in more than tuning.
+    pub(super) fn check_identity(&self, state: &State, asked: &Identity) -> Result<()> {
+        let differences = state.spec.identity.differences(asked);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        self.reporter.event(&Event::Differences(&differences));
+        let names: Vec<String> = differences.iter().map(|(name, ..)| format!("`{name}`")).collect();
+        Err(Error::new(Kind::Mismatch, format!("job {} was begun with another {}", state.job, names.join(", ")))
+            .with_hint("resume with the settings of the first run, or pass --restart to begin anew"))
+    }
+
+    /// Says that an unfinished job is in the way.
+    pub(super) fn in_the_way(&self, state: &State) -> Error {
+        let kind = state.spec.identity.kind;
+        let what = describe(state);
+        let why = state.stopped.as_ref().map(|stopped| format!("; it stopped: {}", stopped.message)).unwrap_or_default();
+        Error::new(Kind::Mismatch, format!("an unfinished {kind} of {what} is in the way: job {}{why}", state.job))
+            .with_kept(kept(kind, &state.tally, state.total))
+            .with_hint("pass --resume to go on with it, or --restart to begin anew")
+    }
+
+    /// Runs a claimed job, then removes its journal; errors say what is kept and how to go on.
+    pub(super) async fn run<V: Verb>(&self, verb: &V, claimed: Claimed, subject: &str) -> Result<Summary> {
+        let Claimed { folder, opened, state, is_resumed } = claimed;
+        self.reporter.event(&Event::Started {
+            job: folder.id(),
+            kind: state.spec.identity.kind,
+            subject,
+            total: state.total,
+            kept: opened.job.tally,
+            is_resumed,
+        });
+        let outcome = engine::run(verb, folder.clone(), opened, &self.context()).await;
+        match outcome {
+            Ok(summary) => {
+                folder.write_report(&report(&folder.state()?, &summary))?;
+                folder.delete_journal()?;
+                self.reporter.event(&Event::Finished { job: folder.id(), summary: &summary });
+                Ok(summary)
+            }
+            Err(error) => Err(self.explain(error, &folder)),
+        }
+    }
+
+    fn explain(&self, error: Error, folder: &JobFolder) -> Error {
+        let Ok(state) = folder.state() else {
+            return error;
+        };
+        let kind = state.spec.identity.kind;
+        let resume = format!("`elysiactl jobs resume {}` goes on", folder.id());
+        let hint = match error.hint() {
+            Some(hint) => format!("{hint}; {resume}"),
+            None => resume,
+        };
+        let is_resumable = matches!(error.kind(), Kind::Interrupted | Kind::Exhausted | Kind::Locked);
+        let error = error.with_kept(kept(kind, &state.tally, state.total));
+        if is_resumable { error.with_hint(hint) } else { error }
+    }
+}
+
+fn describe(state: &State) -> String {
+    let identity = &state.spec.identity;
+    match identity.kind {
+        JobKind::Clear => format!("`{}`", identity.source),
+        _ => format!("`{}` into `{}`", identity.source, identity.target),
+    }
+}
+
+fn kept(kind: JobKind, tally: &Tally, total: Option<u64>) -> String {
+    let of = total.map(|total| format!(" of {}", grouped(total))).unwrap_or_default();
+    let done = grouped(tally.accepted);
+    match kind {
+        JobKind::Backup => format!("{done}{of} objects are in the unfinished archive"),
+        JobKind::Restore | JobKind::Copy => format!("{done}{of} objects are in the target collection"),
+        JobKind::Clear => format!("{done}{of} objects are deleted"),
+    }
+}
+
+/// 41,300 instead of 41300.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn report(state: &State, summary: &Summary) -> String {
+    let report = serde_json::json!({
+        "version": 1,
+        "job": state.job,
+        "kind": state.spec.identity.kind,
+        "source": state.spec.identity.source,
+        "target": state.spec.identity.target,
+        "address": state.address,
+        "started": state.started,
+        "finished": state.updated,
+        "exit_code": summary.exit_code,
+        "accepted": summary.tally.accepted,
+        "rejected": summary.tally.rejected,
+        "bytes": summary.tally.bytes,
+        "batches": summary.tally.batches,
+        "notes": summary.notes,
+        "archives": state.archives,
+    });
+    format!("{report:#}\n")
+}
+
+/// The number that a stage noted under this name.
+pub(super) fn fact_number(job: &Job, name: &str) -> Option<u64> {
+    job.facts.get(name)?.parse().ok()
+}
+
+/// What a stage noted under this name; it was committed, so it must be there.
+pub(super) fn fact<'a>(job: &'a Job, name: &str) -> Result<&'a str> {
+    job.facts
+        .get(name)
+        .map(String::as_str)
+        .ok_or_else(|| Error::new(Kind::JournalDamaged, format!("the journal lacks `{name}`")))
+}

@@ -1,0 +1,470 @@
+//! The only owner of the journal: makes groups of steps durable, in an order in which every prefix is sound.
+//!
+//! Lanes hand in their steps and wait. Whatever has gathered while the last group was written becomes the next one:
+//! one barrier at the sink, then the rejects, then one commit of the journal; only then is anybody told. Batches
+//! that lie in a document are committed in the order of their places, whoever finishes first: committed receipts
+//! tile the file, so cutting it behind the last one loses nothing and keeps nothing of a batch that is repeated.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::error::{Error, IoContext, Kind, Result};
+use crate::event::{Event, Reporter};
+use crate::job::{Cursor, Job, Lane, LaneId, Stage, Step};
+use crate::journal::{Entry, JobFolder, Rejects, State, Store};
+use crate::pipe::{Reject, Sink};
+use crate::retry::Progress;
+
+/// `state.json` is at most this old while batches are committed.
+const STATE_IS_FRESH: Duration = Duration::from_secs(1);
+
+type Barrier = Arc<dyn Fn() -> Result<()> + Send + Sync>;
+
+/// A handle to the committer's thread; cheap to clone.
+#[derive(Clone)]
+pub struct Committer {
+    inbox: Sender<Message>,
+}
+
+enum Message {
+    Commit(Request),
+    Serve {
+        barrier: Barrier,
+        origin: Option<u64>,
+    },
+    Abandon,
+    Show(oneshot::Sender<Job>),
+    Close {
+        stopped: Option<(Kind, String)>,
+        done: oneshot::Sender<()>,
+    },
+}
+
+struct Request {
+    ask: Ask,
+    rejects: Vec<Reject>,
+    reply: oneshot::Sender<Result<()>>,
+}
+
+enum Ask {
+    Entry(Entry),
+    /// The number of the child is known only when its turn comes.
+    Split {
+        parent: LaneId,
+        end: Cursor,
+        reply: oneshot::Sender<(Lane, Lane)>,
+    },
+}
+
+impl Committer {
+    /// Takes over the journal on a thread of its own.
+    pub fn start(
+        store: Box<dyn Store>,
+        job: Job,
+        folder: Arc<JobFolder>,
+        reporter: Arc<dyn Reporter>,
+        progress: Progress,
+    ) -> Result<Self> {
+        let mut rejects = folder.rejects()?;
+        rejects.truncate(
+            job.receipts
+                .iter()
+                .map(|receipt| receipt.rejects_length)
+                .max()
+                .unwrap_or(0),
+        )?;
+        let state = folder.state()?;
+        let (inbox, messages) = channel();
+        let work = Work {
+            place: job
+                .receipts
+                .iter()
+                .filter_map(|receipt| receipt.place)
+                .map(|place| place.offset + place.length)
+                .max(),
+            store,
+            job,
+            folder,
+            state,
+            state_written: Instant::now(),
+            rejects,
+            reporter,
+            progress,
+            barrier: None,
+            waiting: BTreeMap::new(),
+            is_abandoned: false,
+            poison: None,
+        };
+        std::thread::Builder::new()
+            .name("committer".to_owned())
+            .spawn(move || work.run(&messages))
+            .doing(|| "cannot start the committer".to_owned())?;
+        Ok(Committer { inbox })
+    }
+
+    /// The state of the job as of the last commit.
+    pub async fn job(&self) -> Result<Job> {
+        let (reply, job) = oneshot::channel();
+        self.inbox.send(Message::Show(reply)).map_err(|_| gone())?;
+        job.await.map_err(|_| gone())
+    }
+
+    /// Makes a step durable. On an error nobody knows whether it is.
+    pub async fn commit(&self, entry: Entry) -> Result<()> {
+        self.commit_batch(entry, Vec::new()).await
+    }
+
+    /// Makes a batch and the objects refused in it durable, after everything applied before is.
+    pub async fn commit_batch(&self, entry: Entry, rejects: Vec<Reject>) -> Result<()> {
+        self.request(Ask::Entry(entry), rejects).await
+    }
+
+    /// Cuts a lane and returns both halves; durable on return.
+    pub async fn split(&self, parent: LaneId, end: Cursor) -> Result<(Lane, Lane)> {
+        let (reply, halves) = oneshot::channel();
+        self.request(Ask::Split { parent, end, reply }, Vec::new())
+            .await?;
+        halves.await.map_err(|_| gone())
+    }
+
+    async fn request(&self, ask: Ask, rejects: Vec<Reject>) -> Result<()> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox
+            .send(Message::Commit(Request {
+                ask,
+                rejects,
+                reply,
+            }))
+            .map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Names the sink whose effects are to be durable before a commit.
+    pub(super) fn serve<K: Sink>(&self, sink: &Arc<K>) {
+        let (origin, sink) = (sink.origin(), sink.clone());
+        // A committer that is gone answers the next request with an error.
+        let _ = self.inbox.send(Message::Serve {
+            barrier: Arc::new(move || sink.barrier()),
+            origin,
+        });
+    }
+
+    /// A lane failed: what waits for its place in the document will not be committed in this run.
+    pub(super) fn abandon(&self) {
+        let _ = self.inbox.send(Message::Abandon);
+    }
+
+    /// Notes why the run ended and gives the journal back; returns when its files are closed.
+    pub(super) async fn close(self, error: Option<&Error>) {
+        let (done, closed) = oneshot::channel();
+        let stopped = error.map(|error| (error.kind(), error.message().to_owned()));
+        if self.inbox.send(Message::Close { stopped, done }).is_ok() {
+            let _ = closed.await;
+        }
+    }
+}
+
+fn gone() -> Error {
+    Error::new(
+        Kind::Failed,
+        "the journal is closed after an error; resume to go on",
+    )
+}
+
+struct Work {
+    store: Box<dyn Store>,
+    job: Job,
+    folder: Arc<JobFolder>,
+    state: State,
+    state_written: Instant,
+    rejects: Rejects,
+    reporter: Arc<dyn Reporter>,
+    progress: Progress,
+    barrier: Option<Barrier>,
+    /// Where the next batch of a document must begin; `None` before the first one.
+    place: Option<u64>,
+    /// Batches whose predecessors in the document are not committed yet, by their place.
+    waiting: BTreeMap<u64, Request>,
+    is_abandoned: bool,
+    /// Set once the journal could not be written: `job` may be ahead of it, and nothing is committed any more.
+    poison: Option<(Kind, String)>,
+}
+
+impl Work {
+    fn run(mut self, messages: &Receiver<Message>) {
+        while let Ok(first) = messages.recv() {
+            let mut group = Vec::new();
+            let mut closing = None;
+            for message in std::iter::once(first).chain(messages.try_iter()) {
+                match message {
+                    Message::Commit(request) => self.sort_in(request, &mut group),
+                    Message::Serve { barrier, origin } => self.serve(barrier, origin),
+                    Message::Abandon => self.abandon(),
+                    Message::Show(reply) => {
+                        let _ = reply.send(self.job.clone());
+                    }
+                    Message::Close { stopped, done } => closing = Some((stopped, done)),
+                }
+            }
+            self.take_waiting(&mut group);
+            self.commit(group);
+            if let Some((stopped, done)) = closing {
+                self.close(stopped);
+                let _ = done.send(());
+                return;
+            }
+        }
+    }
+
+    fn serve(&mut self, barrier: Barrier, origin: Option<u64>) {
+        self.barrier = Some(barrier);
+        self.place = self.place.or(origin);
+    }
+
+    fn abandon(&mut self) {
+        self.is_abandoned = true;
+        for (_, request) in std::mem::take(&mut self.waiting) {
+            let _ = request.reply.send(Err(super::stop::interrupted()));
+        }
+    }
+
+    /// A batch with a place waits for its turn; everything else may be committed at once.
+    fn sort_in(&mut self, request: Request, group: &mut Vec<Request>) {
+        let offset = match &request.ask {
+            Ask::Entry(Entry {
+                step: Step::Committed(_, receipt, _),
+                ..
+            }) => receipt.place.map(|place| place.offset),
+            _ => None,
+        };
+        match offset {
+            Some(offset) => {
+                self.waiting.insert(offset, request);
+            }
+            None => group.push(request),
+        }
+    }
+
+    fn take_waiting(&mut self, group: &mut Vec<Request>) {
+        let Some(mut place) = self.place else {
+            return;
+        };
+        while let Some(request) = self.waiting.remove(&place) {
+            if let Ask::Entry(Entry {
+                step: Step::Committed(_, receipt, _),
+                ..
+            }) = &request.ask
+            {
+                place += receipt.place.map_or(0, |place| place.length);
+            }
+            group.push(request);
+        }
+        if self.is_abandoned {
+            self.abandon();
+        }
+    }
+
+    fn commit(&mut self, mut group: Vec<Request>) {
+        if group.is_empty() {
+            return;
+        }
+        let stage = std::mem::discriminant(&self.job.stage);
+        match self.make_durable(&mut group) {
+            Ok(halves) => {
+                self.publish(stage);
+                self.tell(group, halves);
+            }
+            Err(error) => {
+                self.poison
+                    .get_or_insert_with(|| (error.kind(), error.message().to_owned()));
+                for request in group {
+                    let _ = request.reply.send(Err(again(&error)));
+                }
+            }
+        }
+    }
+
+    /// Effects first, then rejects, then the journal. Returns the halves of splits, in order.
+    fn make_durable(&mut self, group: &mut [Request]) -> Result<Vec<(Lane, Lane)>> {
+        if let Some((kind, message)) = &self.poison {
+            return Err(Error::new(*kind, message));
+        }
+        if let Some(barrier) = &self.barrier
+            && group.iter().any(|request| is_batch(&request.ask))
+        {
+            barrier()?;
+        }
+        self.record_rejects(group)?;
+        let (mut entries, mut halves) = (Vec::new(), Vec::new());
+        for request in group.iter() {
+            let entry = entry(&request.ask, &self.job);
+            // Not cloned: it grows with the job. After an error the state is not used any more.
+            self.job = std::mem::take(&mut self.job)
+                .next(entry.step.clone())
+                .map_err(defect)?;
+            if let Step::Split { parent, child, .. } = entry.step
+                && let (Some(parent), Some(child)) = (self.job.lane(parent), self.job.lane(child))
+            {
+                halves.push((parent.clone(), child.clone()));
+            }
+            entries.push(entry);
+        }
+        self.store.append(&entries)?;
+        Ok(halves)
+    }
+
+    fn record_rejects(&mut self, group: &mut [Request]) -> Result<()> {
+        let mut is_dirty = false;
+        for request in group {
+            if let Ask::Entry(Entry {
+                step: Step::Committed(_, receipt, _),
+                ..
+            }) = &mut request.ask
+            {
+                if !request.rejects.is_empty() {
+                    self.rejects
+                        .append(request.rejects.iter().map(reject_line))?;
+                    is_dirty = true;
+                }
+                receipt.rejects_length = self.rejects.length();
+            }
+        }
+        if is_dirty {
+            self.rejects.sync()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn publish(&mut self, stage_before: std::mem::Discriminant<Stage>) {
+        let is_stage_new = stage_before != std::mem::discriminant(&self.job.stage);
+        self.progress.touch();
+        if is_stage_new || self.state_written.elapsed() >= STATE_IS_FRESH {
+            self.write_state();
+        }
+    }
+
+    fn tell(&mut self, group: Vec<Request>, halves: Vec<(Lane, Lane)>) {
+        let mut halves = halves.into_iter();
+        for request in group {
+            for reject in &request.rejects {
+                self.reporter.event(&Event::Reject {
+                    key: &reject.key.to_string(),
+                    reason: &reject.reason,
+                });
+            }
+            match request.ask {
+                Ask::Entry(Entry {
+                    step: Step::Committed(lane, receipt, _),
+                    ..
+                }) => {
+                    if let Some(place) = receipt.place {
+                        self.place = Some(place.offset + place.length);
+                    }
+                    self.reporter.event(&Event::Committed {
+                        lane,
+                        seq: receipt.seq,
+                        tally: self.job.tally,
+                    });
+                }
+                Ask::Split { reply, .. } => {
+                    if let Some(both) = halves.next() {
+                        let _ = reply.send(both);
+                    }
+                }
+                Ask::Entry(_) => {}
+            }
+            let _ = request.reply.send(Ok(()));
+        }
+    }
+
+    /// The summary that `jobs ls` reads. The journal is the truth; a failure here must not stop a job, but is told.
+    fn write_state(&mut self) {
+        self.state_written = Instant::now();
+        if self.poison.is_none() {
+            self.summarise();
+        }
+        if let Err(error) = self.folder.write_state(&self.state) {
+            self.reporter.event(&Event::Warning(&format!(
+                "the job's summary could not be written: {error}"
+            )));
+        }
+    }
+
+    fn summarise(&mut self) {
+        self.state.stage = stage_in_words(&self.job.stage);
+        self.state.is_done = self.job.is_done();
+        self.state.exit_code = match &self.job.stage {
+            Stage::Done(summary) => Some(summary.exit_code),
+            _ => None,
+        };
+        self.state.tally = self.job.tally;
+        self.state.commit_number = self.store.last_number();
+    }
+
+    fn close(&mut self, stopped: Option<(Kind, String)>) {
+        self.state.stopped =
+            stopped.map(|(kind, message)| crate::journal::Stopped::now(&Error::new(kind, message)));
+        self.write_state();
+    }
+}
+
+fn is_batch(ask: &Ask) -> bool {
+    matches!(
+        ask,
+        Ask::Entry(Entry {
+            step: Step::Committed(..),
+            ..
+        })
+    )
+}
+
+fn entry(ask: &Ask, job: &Job) -> Entry {
+    match ask {
+        Ask::Entry(entry) => entry.clone(),
+        Ask::Split { parent, end, .. } => Step::Split {
+            parent: *parent,
+            end: end.clone(),
+            child: job.lanes.len() as LaneId,
+        }
+        .into(),
+    }
+}
+
+fn reject_line(reject: &Reject) -> String {
+    let tenant = reject.key.tenant.name();
+    serde_json::json!({"id": reject.key.id.to_string(), "tenant": tenant, "reason": reject.reason})
+        .to_string()
+}
+
+fn stage_in_words(stage: &Stage) -> String {
+    match stage {
+        Stage::Planned => "planned".to_owned(),
+        Stage::Preparing(_) => "preparing".to_owned(),
+        Stage::Moving(crate::job::Pass::Objects) => "moving objects".to_owned(),
+        Stage::Moving(crate::job::Pass::References) => "moving references".to_owned(),
+        Stage::Finishing(_) => "finishing".to_owned(),
+        Stage::Done(_) => "done".to_owned(),
+    }
+}
+
+fn defect(cause: crate::job::IllegalStep) -> Error {
+    Error::new(
+        Kind::Failed,
+        "a step came out of order; nothing of it was written",
+    )
+    .with_cause(cause)
+}
+
+/// The same error for everybody in a group.
+fn again(error: &Error) -> Error {
+    let copy = Error::new(error.kind(), error.message());
+    match error.hint() {
+        Some(hint) => copy.with_hint(hint),
+        None => copy,
+    }
+}

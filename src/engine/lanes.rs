@@ -1,0 +1,171 @@
+//! The lanes at work: a queue, so many workers, and what they share.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::committer::Committer;
+use super::pace::{Brake, Pace};
+use super::{Context, stop};
+use crate::error::{Error, Kind, Result};
+use crate::job::{Job, Lane};
+use crate::journal::KeptIds;
+use crate::pipe::{Sink, Source};
+
+/// Enough to keep a small server busy; more only adds latency.
+const DEFAULT_WORKERS: u32 = 4;
+/// Below about five pages one lane is as fast.
+const WORTH_SEVERAL_LANES: u64 = 5_000;
+
+/// What all lanes of a run share.
+pub(super) struct Shared<S: Source, K: Sink> {
+    pub source: Arc<S>,
+    pub sink: Arc<K>,
+    pub context: Context,
+    pub committer: Committer,
+    pub ids: Arc<KeptIds>,
+    pub brake: Brake,
+    pub pace: Pace,
+    /// Cancelled when no new work is to be taken, by a signal or because a lane failed.
+    pub halt: CancellationToken,
+    workers: usize,
+    queue: Mutex<VecDeque<Lane>>,
+    at_work: AtomicUsize,
+    lane_added: Notify,
+}
+
+impl<S: Source, K: Sink> Shared<S, K> {
+    /// True if a worker has nothing to do.
+    pub fn is_hungry(&self) -> bool {
+        let queued = self
+            .queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len();
+        self.at_work.load(Ordering::Relaxed) + queued < self.workers
+    }
+
+    /// Gives a new lane to whoever has nothing to do.
+    pub fn add(&self, lane: Lane) {
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(lane);
+        self.lane_added.notify_one();
+    }
+
+    fn take(&self) -> Option<Lane> {
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+    }
+}
+
+/// Walks every open lane to its end. Returns the first error after the other lanes have brought what was in flight to
+/// an end, or the grace is over.
+pub(super) async fn move_all<S: Source, K: Sink>(
+    source: Arc<S>,
+    sink: Arc<K>,
+    context: &Context,
+    committer: &Committer,
+    ids: &Arc<KeptIds>,
+    job: &Job,
+) -> Result<()> {
+    let total = job
+        .facts
+        .get("expected")
+        .and_then(|total| total.parse().ok());
+    let workers = workers(context, total);
+    let shared = Arc::new(Shared {
+        source,
+        sink,
+        committer: committer.clone(),
+        ids: ids.clone(),
+        brake: Brake::new(&context.tuning),
+        pace: Pace::new(&context.tuning, workers, total),
+        halt: context.stop.token().child_token(),
+        context: context.clone(),
+        workers,
+        queue: Mutex::new(job.open_lanes().cloned().collect()),
+        at_work: AtomicUsize::new(0),
+        lane_added: Notify::new(),
+    });
+    work_off(&shared).await
+}
+
+fn workers(context: &Context, total: Option<u64>) -> usize {
+    let chosen = if total.is_some_and(|total| total < WORTH_SEVERAL_LANES) {
+        1
+    } else {
+        DEFAULT_WORKERS
+    };
+    context.tuning.workers.unwrap_or(chosen).max(1) as usize
+}
+
+async fn work_off<S: Source, K: Sink>(shared: &Arc<Shared<S, K>>) -> Result<()> {
+    let mut tasks = JoinSet::new();
+    let mut failed: Option<Error> = None;
+    let mut deadline = None;
+    loop {
+        while tasks.len() < shared.workers && !shared.halt.is_cancelled() {
+            let Some(lane) = shared.take() else { break };
+            tasks.spawn(super::worker::walk(shared.clone(), lane));
+            shared.at_work.store(tasks.len(), Ordering::Relaxed);
+        }
+        tokio::select! {
+            done = tasks.join_next() => match done {
+                None => break,
+                Some(done) => {
+                    shared.at_work.store(tasks.len(), Ordering::Relaxed);
+                    if let Err(error) = done.unwrap_or_else(|cause| Err(lane_died(cause))) {
+                        keep_first(&mut failed, error);
+                        shared.committer.abandon();
+                        shared.halt.cancel();
+                    }
+                }
+            },
+            () = shared.lane_added.notified() => {}
+            () = shared.halt.cancelled(), if deadline.is_none() => {
+                deadline = Some(tokio::time::Instant::now() + shared.context.stop.grace());
+            }
+            () = at(deadline), if deadline.is_some() => break,
+        }
+    }
+    tasks.shutdown().await;
+    match failed {
+        Some(error) => Err(error),
+        None if shared.halt.is_cancelled() => Err(stop::interrupted()),
+        None => Ok(()),
+    }
+}
+
+async fn at(deadline: Option<tokio::time::Instant>) {
+    tokio::time::sleep_until(
+        deadline.unwrap_or_else(|| tokio::time::Instant::now() + Duration::from_secs(3600)),
+    )
+    .await;
+}
+
+/// An interruption only follows from something else.
+fn keep_first(failed: &mut Option<Error>, error: Error) {
+    if failed
+        .as_ref()
+        .is_none_or(|kept| kept.kind() == Kind::Interrupted)
+    {
+        *failed = Some(error);
+    }
+}
+
+fn lane_died(cause: tokio::task::JoinError) -> Error {
+    Error::new(
+        Kind::Failed,
+        "a lane ended by a defect of the program; the job can be resumed",
+    )
+    .with_cause(cause)
+}

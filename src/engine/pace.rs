@@ -1,0 +1,196 @@
+//! How much to ask for at once, from the bytes seen so far; and how fast.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::job::Tuning;
+use crate::pipe::{Budget, Page};
+
+/// All pages in flight together.
+const BYTES_IN_FLIGHT: usize = 40 << 20;
+/// A page is best between 2 and 8 MB.
+const PAGE_BYTES: usize = 4 << 20;
+/// The server's own default cap is 10,000; more than this brings nothing.
+const MOST_OBJECTS: u32 = 2_000;
+/// Ids of one batch that fit one journal record.
+const FIRST_PAGE: u32 = 1_000;
+
+/// The size of one lane's next page.
+#[derive(Clone, Debug)]
+pub(super) struct Pace {
+    bytes: usize,
+    most: u32,
+    least: u32,
+    objects: u32,
+    bytes_per_object: Option<usize>,
+}
+
+impl Pace {
+    /// For `workers` lanes at once over about `total` objects. A lane holds three pages: one being read, one being
+    /// written, and its encoded form.
+    pub fn new(tuning: &Tuning, workers: usize, total: Option<u64>) -> Self {
+        let in_flight = BYTES_IN_FLIGHT.min((tuning.max_memory / 4) as usize);
+        let bytes = (in_flight / (workers.max(1) * 3))
+            .min(PAGE_BYTES)
+            .max(64 << 10);
+        let least = match total {
+            Some(total) if total < 1_000 => 100,
+            Some(total) if total < 100_000 => 500,
+            _ => 1_000,
+        };
+        let most = tuning.batch_size.unwrap_or(MOST_OBJECTS).max(1);
+        Pace {
+            bytes,
+            most,
+            least: least.min(most),
+            objects: FIRST_PAGE.min(most),
+            bytes_per_object: None,
+        }
+    }
+
+    pub fn budget(&self) -> Budget {
+        Budget {
+            objects: self.objects,
+            bytes: self.bytes,
+        }
+    }
+
+    /// Adapts to what a page turned out to hold.
+    pub fn saw(&mut self, page: &Page) {
+        if page.keys.is_empty() {
+            return;
+        }
+        let seen = page.bytes / page.keys.len();
+        // Smoothed, but growth counts at once: a page that is too large costs memory, one too small costs little.
+        let average = self
+            .bytes_per_object
+            .map_or(seen, |old| seen.max((old * 3 + seen) / 4));
+        self.bytes_per_object = Some(average);
+        let fitting = (self.bytes / average.max(1)).clamp(1, MOST_OBJECTS as usize) as u32;
+        let floor = if self.least as usize * average <= 2 * self.bytes {
+            self.least
+        } else {
+            1
+        };
+        // A page that shrank after an error grows back step by step.
+        self.objects = fitting
+            .max(floor)
+            .min(self.most)
+            .min(self.objects.saturating_mul(2));
+    }
+
+    /// Half of it; false if it is one object already.
+    pub fn halve(&mut self) -> bool {
+        let was = self.objects;
+        self.objects = (self.objects / 2).max(1);
+        was > 1
+    }
+}
+
+/// Keeps a run below its rates; shared by all lanes.
+pub(super) struct Brake {
+    objects_per_second: Option<f64>,
+    bytes_per_second: Option<f64>,
+    free_at: Mutex<Instant>,
+}
+
+impl Brake {
+    pub fn new(tuning: &Tuning) -> Self {
+        Brake {
+            objects_per_second: tuning.objects_per_second,
+            bytes_per_second: tuning.bytes_per_second,
+            free_at: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// How long to wait before going on after a page, so that the rates hold on average.
+    pub fn after(&self, page: &Page) -> Duration {
+        let seconds = [
+            self.objects_per_second
+                .map(|rate| page.keys.len() as f64 / rate),
+            self.bytes_per_second.map(|rate| page.bytes as f64 / rate),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(0.0, f64::max);
+        let cost = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        let now = Instant::now();
+        let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
+        *free_at = (*free_at).max(now) + cost;
+        free_at.duration_since(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Cursor;
+    use crate::model::{Key, ObjectId};
+    use crate::pipe::Nothing;
+    use std::sync::Arc;
+
+    fn page(objects: usize, bytes: usize) -> Page {
+        Page {
+            keys: vec![Key::of(ObjectId::NIL); objects],
+            objects: Arc::new(Nothing),
+            unreadable: Vec::new(),
+            end: Cursor::Start,
+            bytes,
+            is_last: false,
+        }
+    }
+
+    #[test]
+    fn pages_shrink_for_large_objects_and_a_given_size_is_the_upper_bound() {
+        let mut pace = Pace::new(&Tuning::default(), 4, Some(1_000_000));
+        pace.saw(&page(1_000, 1_000 * 1_000_000));
+        assert!(pace.budget().objects <= 8, "{:?}", pace.budget());
+        let mut given = Pace::new(
+            &Tuning {
+                batch_size: Some(7),
+                ..Tuning::default()
+            },
+            4,
+            None,
+        );
+        given.saw(&page(7, 70));
+        assert_eq!(given.budget().objects, 7);
+    }
+
+    #[test]
+    fn small_objects_come_in_pages_not_below_the_table() {
+        for (total, least) in [(500, 100), (50_000, 500), (5_000_000, 1_000)] {
+            let mut pace = Pace::new(&Tuning::default(), 4, Some(total));
+            pace.saw(&page(1_000, 1_000 * 5_000));
+            assert!(
+                pace.budget().objects >= least,
+                "{total}: {:?}",
+                pace.budget()
+            );
+        }
+    }
+
+    #[test]
+    fn after_halving_pages_grow_back() {
+        let mut pace = Pace::new(&Tuning::default(), 1, None);
+        while pace.halve() {}
+        assert_eq!(pace.budget().objects, 1);
+        for _ in 0..12 {
+            pace.saw(&page(1, 10));
+        }
+        assert!(pace.budget().objects >= 1_000);
+    }
+
+    #[test]
+    fn a_rate_is_kept_on_average() {
+        let brake = Brake::new(&Tuning {
+            objects_per_second: Some(100.0),
+            ..Tuning::default()
+        });
+        let waits: Vec<Duration> = (0..3).map(|_| brake.after(&page(50, 1))).collect();
+        assert!(
+            waits[2] > Duration::from_millis(1_400) && waits[2] <= Duration::from_millis(1_500),
+            "{waits:?}"
+        );
+    }
+}
