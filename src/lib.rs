@@ -21,6 +21,7 @@
 pub mod error;
 pub mod event;
 pub mod job;
+pub mod journal;
 pub mod model;
 pub mod pipe;
 pub mod retry;
