@@ -1,1 +1,3 @@
 //! elysiactl
+
+pub mod sandbox;
