@@ -1,0 +1,600 @@
+//! The sandbox answers recorded exchanges as the real server did.
+//!
+//! Each file of `../shared/server/transcripts` is one session on a fresh sandbox with the settings of its profile; a small
+//! set of exchanges of our own, in `tests/exchanges`, is replayed the same way, so that a clone without the recordings still
+//! tests itself. Compared are status, content type, kept headers and body; numbers by value, vectors also by spelling.
+//! Exchanges over gRPC are counted as not replayed.
+
+#![allow(clippy::print_stdout)] // the numbers of replayed exchanges are what a reader of this test wants to see
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+
+use elysiactl::sandbox::{Mode, Sandbox, Settings};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+/// REST exchanges that show what a gRPC call before them did.
+const AFTER_GRPC: &[(&str, &[u64], &str)] = &[
+    (
+        "grpc_batch_objects",
+        &[3, 5, 7, 9, 12, 14, 20, 24, 26, 29, 31, 37, 41, 44, 47, 55],
+        "reads what gRPC BatchObjects wrote",
+    ),
+    (
+        "grpc_batch_references",
+        &[5, 9, 14],
+        "reads what gRPC BatchReferences wrote",
+    ),
+    (
+        "grpc_batch_stream",
+        &[3, 18],
+        "reads what a gRPC BatchStream wrote",
+    ),
+    (
+        "grpc_nan",
+        &[4, 5, 6, 8],
+        "reads what gRPC BatchObjects wrote",
+    ),
+];
+
+/// Unusual requests whose reply has the right status and another text.
+const OTHER_TEXT: &[(&str, u64, &str)] = &[];
+
+const KEPT_HEADERS: [&str; 5] = [
+    "allow",
+    "location",
+    "www-authenticate",
+    "content-encoding",
+    "retry-after",
+];
+
+#[derive(Deserialize)]
+struct Exchange {
+    seq: u64,
+    note: String,
+    protocol: String,
+    #[serde(default)]
+    request: Option<Request>,
+    #[serde(default)]
+    response: Option<Response>,
+    #[serde(default)]
+    volatile: Vec<String>,
+    #[serde(default)]
+    unordered: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Request {
+    method: String,
+    #[serde(default)]
+    path: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    body: Option<Box<RawValue>>,
+    body_text: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Response {
+    #[serde(default)]
+    status: u16,
+    content_type: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    body: Option<Box<RawValue>>,
+    body_text: Option<String>,
+}
+
+/// What became of one session.
+#[derive(Default)]
+struct Outcome {
+    replayed: usize,
+    over_grpc: usize,
+    after_grpc: usize,
+    failures: Vec<String>,
+}
+
+#[test]
+fn the_sandbox_answers_the_recorded_exchanges_as_the_real_server_did() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/server/transcripts");
+    let Ok(manifest) = std::fs::read_to_string(folder.join("manifest.json")) else {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "the recordings are missing at {}",
+            folder.display()
+        );
+        println!("left out: there are no recordings at {}", folder.display());
+        return;
+    };
+    let manifest: Value = serde_json::from_str(&manifest).expect("manifest.json is JSON");
+    let files = manifest["files"]
+        .as_object()
+        .expect("manifest.json names files");
+    let mut total = Outcome::default();
+    let mut recorded = 0;
+    for (file, entry) in files {
+        let settings = settings(&[&manifest["environment"], &entry["environment"]]);
+        let name = file.trim_end_matches(".jsonl");
+        let text =
+            std::fs::read_to_string(folder.join(file)).expect("a file of the manifest can be read");
+        let count = text.lines().count();
+        let outcome = replay(name, &text, settings);
+        println!(
+            "{name}: replayed {} of {count} recorded exchanges{}",
+            outcome.replayed,
+            left_out(&outcome)
+        );
+        recorded += count;
+        total.add(outcome);
+    }
+    println!(
+        "replayed {} of {recorded} recorded exchanges{}",
+        total.replayed,
+        left_out(&total)
+    );
+    assert!(
+        total.failures.is_empty(),
+        "{} exchanges differ:\n{}",
+        total.failures.len(),
+        total.failures.join("\n")
+    );
+}
+
+#[test]
+fn the_sandbox_answers_exchanges_of_our_own() {
+    let text = include_str!("exchanges/basics.jsonl");
+    let outcome = replay("basics", text, Settings::default());
+    println!(
+        "basics: replayed {} of {} exchanges of our own",
+        outcome.replayed,
+        text.lines().count()
+    );
+    assert_eq!(outcome.replayed, text.lines().count());
+    assert!(
+        outcome.failures.is_empty(),
+        "{}",
+        outcome.failures.join("\n")
+    );
+}
+
+#[test]
+fn a_wrong_reply_is_noticed() {
+    let wrong = |line: &str| replay("wrong", line, Settings::default()).failures.len();
+    let line = |response: &str| {
+        format!(
+            r#"{{"seq":1,"note":"-","protocol":"rest","request":{{"method":"GET","path":"/v1/schema"}},"response":{response}}}"#
+        )
+    };
+    assert_eq!(
+        wrong(&line(
+            r#"{"status":200,"content_type":"application/json","body":{"classes":[]}}"#
+        )),
+        0
+    );
+    assert_eq!(
+        wrong(&line(
+            r#"{"status":201,"content_type":"application/json","body":{"classes":[]}}"#
+        )),
+        1
+    );
+    assert_eq!(
+        wrong(&line(
+            r#"{"status":200,"content_type":null,"body":{"classes":[]}}"#
+        )),
+        1
+    );
+    assert_eq!(
+        wrong(&line(
+            r#"{"status":200,"content_type":"application/json","body":{"classes":[1]}}"#
+        )),
+        1
+    );
+    assert_eq!(
+        wrong(&line(
+            r#"{"status":200,"content_type":"application/json","body_text":""}"#
+        )),
+        1
+    );
+}
+
+#[test]
+fn vectors_are_compared_by_spelling_and_other_numbers_by_value() {
+    let body = |vector: &str, number: &str| {
+        format!(r#"[{{"vector":{vector},"properties":{{"n":{number}}}}}]"#)
+    };
+    assert_eq!(
+        spelled_vectors(&body("[0.1,1]", "1.0")),
+        spelled_vectors(&body("[0.1,1]", "1"))
+    );
+    assert_ne!(
+        spelled_vectors(&body("[0.10,1]", "1")),
+        spelled_vectors(&body("[0.1,1]", "1"))
+    );
+    let value = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
+    assert!(same(
+        &value("[1.0,9223372036854776000]"),
+        &value("[1,9223372036854775807]"),
+        &mut vec![],
+        &[]
+    ));
+    assert!(!same(&value("[1.5]"), &value("[1]"), &mut vec![], &[]));
+}
+
+impl Outcome {
+    fn add(&mut self, other: Outcome) {
+        self.replayed += other.replayed;
+        self.over_grpc += other.over_grpc;
+        self.after_grpc += other.after_grpc;
+        self.failures.extend(other.failures);
+    }
+}
+
+fn left_out(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    if outcome.over_grpc > 0 {
+        text += &format!(", not replayed: gRPC {}", outcome.over_grpc);
+    }
+    if outcome.after_grpc > 0 {
+        text += &format!(
+            ", REST that shows the effect of gRPC {}",
+            outcome.after_grpc
+        );
+    }
+    text
+}
+
+/// The settings that a server with this environment has; an unknown variable fails the test.
+fn settings(environments: &[&Value]) -> Settings {
+    let mut settings = Settings {
+        version: "1.40.0-dev".to_owned(),
+        ..Settings::default()
+    };
+    let lines = environments
+        .iter()
+        .flat_map(|list| list.as_array().expect("a list of variables"));
+    for line in lines.map(|line| line.as_str().expect("a variable")) {
+        let (name, value) = line.split_once('=').expect("NAME=value");
+        let number = || value.parse::<usize>().expect("a number");
+        match name {
+            "AUTHENTICATION_APIKEY_ALLOWED_KEYS" => settings.api_key = Some(value.to_owned()),
+            "AUTOSCHEMA_ENABLED" => settings.auto_schema = value == "true",
+            "QUERY_MAXIMUM_RESULTS" => settings.query_maximum_results = number(),
+            "QUERY_DEFAULTS_LIMIT" => settings.query_defaults_limit = number(),
+            "GRPC_MAX_MESSAGE_SIZE" => settings.grpc_max_message_size = number() as u64,
+            "ENABLE_EXPERIMENTAL_ALTER_SCHEMA_DROP_VECTOR_INDEX_ENDPOINT" => {
+                settings.drop_vector_index = true
+            }
+            "OBJECTS_TTL_DELETE_SCHEDULE" => settings.ttl_schedule = true,
+            "ALLOWED_VECTOR_INDEX_TYPES" => {
+                settings.allowed_vector_index_types = value.split(',').map(str::to_owned).collect();
+            }
+            "OPERATIONAL_MODE" if value == "ReadOnly" => settings.mode = Mode::ReadOnly,
+            "OPERATIONAL_MODE" => settings.mode = Mode::WriteOnly,
+            "MAXIMUM_ALLOWED_COLLECTIONS_COUNT" => {
+                settings.usage_limits.collections = Some(number())
+            }
+            "MAXIMUM_ALLOWED_OBJECTS_COUNT" => settings.usage_limits.objects = Some(number()),
+            "MAXIMUM_ALLOWED_TENANTS_PER_COLLECTION" => {
+                settings.usage_limits.tenants = Some(number())
+            }
+            // The defaults of the sandbox, and what the settings above imply.
+            "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED"
+            | "AUTHENTICATION_APIKEY_ENABLED"
+            | "AUTHENTICATION_APIKEY_USERS"
+            | "DEFAULT_VECTORIZER_MODULE"
+            | "ENABLE_MODULES"
+            | "API_BASED_MODULES_DISABLED"
+            | "DEFAULT_VECTOR_INDEX"
+            | "REPLICATION_MAXIMUM_FACTOR" => {}
+            other => panic!("the sandbox has no setting for {other}"),
+        }
+    }
+    settings
+}
+
+/// Replays one session on a fresh sandbox.
+fn replay(name: &str, text: &str, settings: Settings) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let sandbox = runtime
+        .block_on(Sandbox::start(settings))
+        .expect("the sandbox starts");
+    let mut session = Session {
+        name,
+        address: sandbox.addr().to_string(),
+        shard: None,
+    };
+    let mut outcome = Outcome::default();
+    for line in text.lines() {
+        let exchange: Exchange = serde_json::from_str(line).expect("an exchange");
+        if exchange.protocol != "rest" {
+            outcome.over_grpc += 1;
+        } else if AFTER_GRPC
+            .iter()
+            .any(|(file, seqs, _)| *file == name && seqs.contains(&exchange.seq))
+        {
+            outcome.after_grpc += 1;
+        } else {
+            outcome.replayed += 1;
+            outcome.failures.extend(session.check(&exchange));
+        }
+    }
+    runtime.block_on(sandbox.stop());
+    outcome
+}
+
+struct Session<'a> {
+    name: &'a str,
+    address: String,
+    /// The name of the first shard in the last listing: it is random, and later paths hold it.
+    shard: Option<String>,
+}
+
+/// A reply as it came over the wire.
+struct Received {
+    status: u16,
+    headers: BTreeMap<String, String>,
+    body: String,
+}
+
+impl Session<'_> {
+    /// Sends one request and describes how the reply differs from the recording, if it does.
+    fn check(&mut self, exchange: &Exchange) -> Option<String> {
+        let (request, response) = (exchange.request.as_ref()?, exchange.response.as_ref()?);
+        let received = send(&self.address, request, &self.path(exchange, &request.path));
+        if request.path.ends_with("/shards") {
+            let listed: Value = serde_json::from_str(&received.body).unwrap_or_default();
+            self.shard = listed[0]["name"]
+                .as_str()
+                .map(str::to_owned)
+                .or(self.shard.take());
+        }
+        let other_text = OTHER_TEXT
+            .iter()
+            .any(|(file, seq, _)| *file == self.name && *seq == exchange.seq);
+        let mut wanted = recorded(response);
+        let mut found = shown(&received, response);
+        for side in [&mut wanted, &mut found] {
+            exchange
+                .volatile
+                .iter()
+                .for_each(|path| erase(side, &parts(path)));
+            if other_text {
+                erase(side, &["body", "message"]);
+                erase(side, &["body", "error", "*", "message"]);
+            }
+        }
+        let unordered: Vec<Vec<&str>> = exchange.unordered.iter().map(|path| parts(path)).collect();
+        if !same(&wanted, &found, &mut Vec::new(), &unordered) {
+            return Some(format!(
+                "{} {}: {}\n  {} {}\n  recorded {wanted}\n  answered {found}",
+                self.name, exchange.seq, exchange.note, request.method, request.path
+            ));
+        }
+        let spelling = response
+            .body
+            .as_ref()
+            .map(|body| spelled_vectors(body.get()));
+        let loose = exchange
+            .volatile
+            .iter()
+            .any(|path| path.ends_with(".objects"))
+            || !unordered.is_empty();
+        match spelling {
+            Some(spelling) if !loose && spelling != spelled_vectors(&received.body) => {
+                Some(format!(
+                    "{} {}: vectors are spelled otherwise: {spelling:?}",
+                    self.name, exchange.seq
+                ))
+            }
+            _ => None,
+        }
+    }
+
+    fn path(&self, exchange: &Exchange, path: &str) -> String {
+        let is_volatile = exchange
+            .volatile
+            .iter()
+            .any(|volatile| volatile == "request.path");
+        match (&self.shard, path.rsplit_once('/')) {
+            (Some(shard), Some((front, _))) if is_volatile => format!("{front}/{shard}"),
+            _ => path.to_owned(),
+        }
+    }
+}
+
+/// The parts of a volatile or unordered path, without its first, `response`.
+fn parts(path: &str) -> Vec<&str> {
+    path.strip_prefix("response.")
+        .unwrap_or(path)
+        .split('.')
+        .collect()
+}
+
+fn recorded(response: &Response) -> Value {
+    let mut value = json!({
+        "status": response.status, "content_type": response.content_type, "headers": response.headers,
+    });
+    match (&response.body, &response.body_text) {
+        (Some(body), _) => {
+            value["body"] = serde_json::from_str(body.get()).expect("a recorded body is JSON")
+        }
+        (None, text) => value["body_text"] = text.clone().unwrap_or_default().into(),
+    }
+    value
+}
+
+fn shown(received: &Received, recording: &Response) -> Value {
+    let kept = received
+        .headers
+        .iter()
+        .filter(|(name, _)| KEPT_HEADERS.contains(&name.as_str()));
+    let mut value = json!({
+        "status": received.status, "content_type": received.headers.get("content-type"),
+        "headers": kept.collect::<BTreeMap<_, _>>(),
+    });
+    match serde_json::from_str::<Value>(&received.body) {
+        Ok(body) if recording.body.is_some() => value["body"] = body,
+        _ => value["body_text"] = received.body.clone().into(),
+    }
+    value
+}
+
+/// Takes away what lies at a path; `*` is any member or position.
+fn erase(value: &mut Value, path: &[&str]) {
+    let [first, rest @ ..] = path else { return };
+    match value {
+        Value::Object(members) if *first == "*" => members
+            .values_mut()
+            .for_each(|member| erase_or(member, rest)),
+        Value::Object(members) if rest.is_empty() => drop(members.remove(*first)),
+        Value::Object(members) => members
+            .get_mut(*first)
+            .into_iter()
+            .for_each(|member| erase(member, rest)),
+        Value::Array(items) if *first == "*" => {
+            items.iter_mut().for_each(|item| erase_or(item, rest))
+        }
+        Value::Array(items) => {
+            let at = first.parse::<usize>().ok();
+            at.and_then(|at| items.get_mut(at))
+                .into_iter()
+                .for_each(|item| erase_or(item, rest));
+        }
+        _ => {}
+    }
+}
+
+fn erase_or(value: &mut Value, rest: &[&str]) {
+    if rest.is_empty() {
+        *value = Value::Null
+    } else {
+        erase(value, rest)
+    }
+}
+
+/// Equality with numbers by value and some arrays as multisets.
+fn same(one: &Value, other: &Value, place: &mut Vec<String>, unordered: &[Vec<&str>]) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => {
+            one == other || one.as_f64() == other.as_f64()
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            let any_order = unordered.iter().any(|path| covers(path, place));
+            place.push("*".to_owned());
+            let equal = match any_order {
+                true => multiset(one, other, place, unordered),
+                false => one
+                    .iter()
+                    .zip(other)
+                    .all(|(one, other)| same(one, other, place, unordered)),
+            };
+            place.pop();
+            equal
+        }
+        (Value::Object(one), Value::Object(other)) if one.len() == other.len() => {
+            one.iter().all(|(name, member)| {
+                place.push(name.clone());
+                let equal = other
+                    .get(name)
+                    .is_some_and(|other| same(member, other, place, unordered));
+                place.pop();
+                equal
+            })
+        }
+        _ => one == other,
+    }
+}
+
+fn covers(path: &[&str], place: &[String]) -> bool {
+    path.len() == place.len()
+        && path
+            .iter()
+            .zip(place)
+            .all(|(part, at)| *part == "*" || part == at)
+}
+
+fn multiset(
+    one: &[Value],
+    other: &[Value],
+    place: &mut Vec<String>,
+    unordered: &[Vec<&str>],
+) -> bool {
+    let mut left: Vec<&Value> = other.iter().collect();
+    one.iter().all(|item| {
+        let found = left
+            .iter()
+            .position(|candidate| same(item, candidate, place, unordered));
+        found.map(|at| left.remove(at)).is_some()
+    })
+}
+
+/// The text of every vector in a body.
+fn spelled_vectors(body: &str) -> Vec<String> {
+    let starts = body.match_indices("\"vector").filter_map(|(at, _)| {
+        let rest = &body[at..];
+        let rest = rest
+            .strip_prefix("\"vector\":[")
+            .or(rest.strip_prefix("\"vectors\":{"))?;
+        Some(rest)
+    });
+    let ends = |text: &str| text.find([']', '}']).map_or(text.len(), |end| end + 1);
+    starts.map(|rest| rest[..ends(rest)].to_owned()).collect()
+}
+
+/// Sends a request exactly as recorded, over a connection of its own.
+fn send(address: &str, request: &Request, path: &str) -> Received {
+    let body = match (&request.body, &request.body_text) {
+        (Some(body), _) => body.get().to_owned(),
+        (None, text) => text.clone().unwrap_or_default(),
+    };
+    let has_body = request.body.is_some() || request.body_text.is_some();
+    let mut head = format!(
+        "{} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n",
+        request.method
+    );
+    let mut headers = request.headers.clone();
+    if has_body {
+        headers
+            .entry("content-type".to_owned())
+            .or_insert_with(|| "application/json".to_owned());
+        head += &format!("content-length: {}\r\n", body.len());
+    }
+    for (name, value) in headers
+        .iter()
+        .filter(|(name, value)| *name != "content-type" || !value.is_empty())
+    {
+        head += &format!("{name}: {value}\r\n");
+    }
+    let mut stream = TcpStream::connect(address).expect("the sandbox accepts");
+    stream
+        .write_all(format!("{head}\r\n{body}").as_bytes())
+        .expect("the sandbox reads");
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).expect("the sandbox answers");
+    received(&String::from_utf8(reply).expect("a reply is UTF-8"))
+}
+
+fn received(reply: &str) -> Received {
+    let (head, body) = reply.split_once("\r\n\r\n").expect("a reply has a head");
+    let mut lines = head.lines();
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1))
+        .and_then(|status| status.parse().ok());
+    let headers = lines.filter_map(|line| line.split_once(": "));
+    Received {
+        status: status.expect("a status"),
+        headers: headers
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect(),
+        body: body.to_owned(),
+    }
+}
