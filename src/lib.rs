@@ -18,6 +18,7 @@
 //! | 1 | `job`, `retry` |
 //! | 0 | `model`, `error` |
 
+pub mod commands;
 pub mod engine;
 pub mod error;
 pub mod event;
@@ -26,4 +27,5 @@ pub mod journal;
 pub mod model;
 pub mod pipe;
 pub mod retry;
+pub mod sandbox;
 pub mod weaviate;

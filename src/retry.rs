@@ -101,10 +101,10 @@ impl Policy {
     }
 
     /// Does `operation` until it succeeds, fails for good, or the patience ends.
-    pub async fn run<T>(
+    pub async fn run<T, F: Future<Output = Result<T>>>(
         &self,
         doing: &str,
-        mut operation: impl AsyncFnMut() -> Result<T>,
+        mut operation: impl FnMut() -> F,
     ) -> Result<T> {
         let mut tries = self.tries(doing);
         loop {
@@ -215,11 +215,11 @@ mod tests {
             }),
             ..fast()
         };
-        let mut left = 3;
+        let left = std::cell::Cell::new(3);
         let done = policy
             .run("try", async || {
-                left -= 1;
-                if left == 0 {
+                left.set(left.get() - 1);
+                if left.get() == 0 {
                     Ok("done")
                 } else {
                     Err(Error::transient("busy"))
@@ -235,15 +235,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_permanent_error_is_not_tried_again() {
-        let mut tries = 0;
+        let tries = std::cell::Cell::new(0);
         let policy = fast();
         let failed: Result<()> = policy
             .run("try", async || {
-                tries += 1;
+                tries.set(tries.get() + 1);
                 Err(Error::new(Kind::Unauthorised, "no"))
             })
             .await;
-        assert_eq!((failed.unwrap_err().kind(), tries), (Kind::Unauthorised, 1));
+        assert_eq!(
+            (failed.unwrap_err().kind(), tries.get()),
+            (Kind::Unauthorised, 1)
+        );
     }
 
     #[tokio::test]

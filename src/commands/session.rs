@@ -68,13 +68,21 @@ pub(super) struct Claimed {
 impl Session {
     /// The context of one run of the engine.
     pub fn context(&self) -> Context {
-        Context::new(self.reporter.clone(), self.policy.clone(), self.stop.clone(), self.tuning.clone())
+        Context::new(
+            self.reporter.clone(),
+            self.policy.clone(),
+            self.stop.clone(),
+            self.tuning.clone(),
+        )
     }
 
     /// Patience for the very first contact: somebody may be waiting at a terminal with a wrong address.
     pub(super) fn first_contact(&self) -> Policy {
         let most = Duration::from_secs(20);
-        Policy { patience: self.policy.patience.map(|patience| patience.min(most)), ..self.context().policy }
+        Policy {
+            patience: self.policy.patience.map(|patience| patience.min(most)),
+            ..self.context().policy
+        }
     }
 
     pub(super) fn show_plan(&self, plan: &Plan) {
@@ -109,13 +117,23 @@ impl Session {
         fill(&mut state);
         folder.write_state(&state)?;
         let opened = folder.open_store()?;
-        Ok(Claimed { folder, opened, state, is_resumed: false })
+        Ok(Claimed {
+            folder,
+            opened,
+            state,
+            is_resumed: false,
+        })
     }
 
     /// An unfinished job, its journal read.
     pub(super) fn go_on(&self, folder: JobFolder, state: State) -> Result<Claimed> {
         let opened = folder.open_store()?;
-        Ok(Claimed { folder: Arc::new(folder), opened, state, is_resumed: true })
+        Ok(Claimed {
+            folder: Arc::new(folder),
+            opened,
+            state,
+            is_resumed: true,
+        })
     }
 
     /// Refuses a resume whose request differs from the job's in more than tuning.
@@ -125,24 +143,54 @@ impl Session {
             return Ok(());
         }
         self.reporter.event(&Event::Differences(&differences));
-        let names: Vec<String> = differences.iter().map(|(name, ..)| format!("`{name}`")).collect();
-        Err(Error::new(Kind::Mismatch, format!("job {} was begun with another {}", state.job, names.join(", ")))
-            .with_hint("resume with the settings of the first run, or pass --restart to begin anew"))
+        let names: Vec<String> = differences
+            .iter()
+            .map(|(name, ..)| format!("`{name}`"))
+            .collect();
+        Err(Error::new(
+            Kind::Mismatch,
+            format!(
+                "job {} was begun with another {}",
+                state.job,
+                names.join(", ")
+            ),
+        )
+        .with_hint("resume with the settings of the first run, or pass --restart to begin anew"))
     }
 
     /// Says that an unfinished job is in the way.
     pub(super) fn in_the_way(&self, state: &State) -> Error {
         let kind = state.spec.identity.kind;
         let what = describe(state);
-        let why = state.stopped.as_ref().map(|stopped| format!("; it stopped: {}", stopped.message)).unwrap_or_default();
-        Error::new(Kind::Mismatch, format!("an unfinished {kind} of {what} is in the way: job {}{why}", state.job))
-            .with_kept(kept(kind, &state.tally, state.total))
-            .with_hint("pass --resume to go on with it, or --restart to begin anew")
+        let why = state
+            .stopped
+            .as_ref()
+            .map(|stopped| format!("; it stopped: {}", stopped.message))
+            .unwrap_or_default();
+        Error::new(
+            Kind::Mismatch,
+            format!(
+                "an unfinished {kind} of {what} is in the way: job {}{why}",
+                state.job
+            ),
+        )
+        .with_kept(kept(kind, &state.tally, state.total))
+        .with_hint("pass --resume to go on with it, or --restart to begin anew")
     }
 
     /// Runs a claimed job, then removes its journal; errors say what is kept and how to go on.
-    pub(super) async fn run<V: Verb>(&self, verb: &V, claimed: Claimed, subject: &str) -> Result<Summary> {
-        let Claimed { folder, opened, state, is_resumed } = claimed;
+    pub(super) async fn run<V: Verb>(
+        &self,
+        verb: &V,
+        claimed: Claimed,
+        subject: &str,
+    ) -> Result<Summary> {
+        let Claimed {
+            folder,
+            opened,
+            state,
+            is_resumed,
+        } = claimed;
         self.reporter.event(&Event::Started {
             job: folder.id(),
             kind: state.spec.identity.kind,
@@ -156,7 +204,10 @@ impl Session {
             Ok(summary) => {
                 folder.write_report(&report(&folder.state()?, &summary))?;
                 folder.delete_journal()?;
-                self.reporter.event(&Event::Finished { job: folder.id(), summary: &summary });
+                self.reporter.event(&Event::Finished {
+                    job: folder.id(),
+                    summary: &summary,
+                });
                 Ok(summary)
             }
             Err(error) => Err(self.explain(error, &folder)),
@@ -173,9 +224,16 @@ impl Session {
             Some(hint) => format!("{hint}; {resume}"),
             None => resume,
         };
-        let is_resumable = matches!(error.kind(), Kind::Interrupted | Kind::Exhausted | Kind::Locked);
+        let is_resumable = matches!(
+            error.kind(),
+            Kind::Interrupted | Kind::Exhausted | Kind::Locked
+        );
         let error = error.with_kept(kept(kind, &state.tally, state.total));
-        if is_resumable { error.with_hint(hint) } else { error }
+        if is_resumable {
+            error.with_hint(hint)
+        } else {
+            error
+        }
     }
 }
 
@@ -188,11 +246,15 @@ fn describe(state: &State) -> String {
 }
 
 fn kept(kind: JobKind, tally: &Tally, total: Option<u64>) -> String {
-    let of = total.map(|total| format!(" of {}", grouped(total))).unwrap_or_default();
+    let of = total
+        .map(|total| format!(" of {}", grouped(total)))
+        .unwrap_or_default();
     let done = grouped(tally.accepted);
     match kind {
         JobKind::Backup => format!("{done}{of} objects are in the unfinished archive"),
-        JobKind::Restore | JobKind::Copy => format!("{done}{of} objects are in the target collection"),
+        JobKind::Restore | JobKind::Copy => {
+            format!("{done}{of} objects are in the target collection")
+        }
         JobKind::Clear => format!("{done}{of} objects are deleted"),
     }
 }

@@ -204,9 +204,7 @@ impl<V: Verb> Run<'_, V> {
         let finished = self
             .context
             .policy
-            .run("finish", async || {
-                self.verb.finish(number, job, &sink).await
-            })
+            .run("finish", || self.verb.finish(number, job, &sink))
             .await?;
         Ok(match finished {
             Some(facts) => Step::Staged { number, facts },

@@ -183,8 +183,8 @@ async fn give_away<S: Source, K: Sink>(
     }
     let policy = &shared.context.policy;
     let Some(end) = policy
-        .run("look for a place to split", async || {
-            shared.source.border(lane, page).await
+        .run("look for a place to split", || {
+            shared.source.border(lane, page)
         })
         .await?
     else {
@@ -262,8 +262,8 @@ async fn repeat<S: Source, K: Sink>(
     let keys = kept.map(|batch| batch.keys).unwrap_or_default();
     let policy = &shared.context.policy;
     let page = policy
-        .run("read a batch again", async || {
-            shared.source.again(lane, intent, &keys).await
+        .run("read a batch again", || {
+            shared.source.again(lane, intent, &keys)
         })
         .await?;
     let mut gathered = Gathered {
