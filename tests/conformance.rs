@@ -35,6 +35,11 @@ const AFTER_GRPC: &[(&str, &[u64], &str)] = &[
         "reads what a gRPC BatchStream wrote",
     ),
     (
+        "grpc_tenants",
+        &[34, 37],
+        "changes a tenant that gRPC BatchObjects created",
+    ),
+    (
         "grpc_nan",
         &[4, 5, 6, 8],
         "reads what gRPC BatchObjects wrote",
@@ -74,6 +79,7 @@ struct Request {
     path: String,
     #[serde(default)]
     headers: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "present")]
     body: Option<Box<RawValue>>,
     body_text: Option<String>,
 }
@@ -85,8 +91,14 @@ struct Response {
     content_type: Option<String>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "present")]
     body: Option<Box<RawValue>>,
     body_text: Option<String>,
+}
+
+/// A body that is there, even if it is null.
+fn present<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Deserialize::deserialize(source).map(Some)
 }
 
 /// What became of one session.
@@ -215,13 +227,19 @@ fn vectors_are_compared_by_spelling_and_other_numbers_by_value() {
         spelled_vectors(&body("[0.1,1]", "1"))
     );
     let value = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
-    assert!(same(
-        &value("[1.0,9223372036854776000]"),
-        &value("[1,9223372036854775807]"),
-        &mut vec![],
-        &[]
-    ));
-    assert!(!same(&value("[1.5]"), &value("[1]"), &mut vec![], &[]));
+    assert_eq!(
+        difference(
+            &value("[1.0,9223372036854776000]"),
+            &value("[1,9223372036854775807]"),
+            &mut vec![],
+            &[]
+        ),
+        None
+    );
+    assert_ne!(
+        difference(&value("[1.5]"), &value("[1]"), &mut vec![], &[]),
+        None
+    );
 }
 
 impl Outcome {
@@ -372,10 +390,11 @@ impl Session<'_> {
             }
         }
         let unordered: Vec<Vec<&str>> = exchange.unordered.iter().map(|path| parts(path)).collect();
-        if !same(&wanted, &found, &mut Vec::new(), &unordered) {
+        if let Some(found) = difference(&wanted, &found, &mut Vec::new(), &unordered) {
+            let (method, path) = (&request.method, &request.path);
             return Some(format!(
-                "{} {}: {}\n  {} {}\n  recorded {wanted}\n  answered {found}",
-                self.name, exchange.seq, exchange.note, request.method, request.path
+                "{} {}: {}\n  {method} {path}\n  {found}",
+                self.name, exchange.seq, exchange.note
             ));
         }
         let spelling = response
@@ -480,37 +499,74 @@ fn erase_or(value: &mut Value, rest: &[&str]) {
     }
 }
 
-/// Equality with numbers by value and some arrays as multisets.
-fn same(one: &Value, other: &Value, place: &mut Vec<String>, unordered: &[Vec<&str>]) -> bool {
+/// The first place where two values differ; numbers are compared by value, some arrays as multisets.
+fn difference(
+    one: &Value,
+    other: &Value,
+    place: &mut Vec<String>,
+    unordered: &[Vec<&str>],
+) -> Option<String> {
     match (one, other) {
-        (Value::Number(one), Value::Number(other)) => {
-            one == other || one.as_f64() == other.as_f64()
-        }
+        (Value::Number(one), Value::Number(other)) if one.as_f64() == other.as_f64() => None,
         (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
             let any_order = unordered.iter().any(|path| covers(path, place));
             place.push("*".to_owned());
-            let equal = match any_order {
-                true => multiset(one, other, place, unordered),
+            let found = match any_order {
+                true => unmatched(one, other, place, unordered),
                 false => one
                     .iter()
                     .zip(other)
-                    .all(|(one, other)| same(one, other, place, unordered)),
+                    .find_map(|(one, other)| difference(one, other, place, unordered)),
             };
             place.pop();
-            equal
+            found
         }
-        (Value::Object(one), Value::Object(other)) if one.len() == other.len() => {
-            one.iter().all(|(name, member)| {
+        (Value::Object(one), Value::Object(other)) => {
+            one.keys().chain(other.keys()).find_map(|name| {
                 place.push(name.clone());
-                let equal = other
-                    .get(name)
-                    .is_some_and(|other| same(member, other, place, unordered));
+                let (one, other) = (one.get(name), other.get(name));
+                let found = match (one, other) {
+                    (Some(one), Some(other)) => difference(one, other, place, unordered),
+                    _ => Some(format!(
+                        "{}: recorded {one:?}, answered {other:?}",
+                        place.join(".")
+                    )),
+                };
                 place.pop();
-                equal
+                found
             })
         }
-        _ => one == other,
+        _ if one == other => None,
+        _ => Some(format!(
+            "{}: recorded {one}, answered {other}",
+            place.join(".")
+        )),
     }
+}
+
+/// An item of a multiset that has no partner in the other one.
+fn unmatched(
+    one: &[Value],
+    other: &[Value],
+    place: &mut Vec<String>,
+    unordered: &[Vec<&str>],
+) -> Option<String> {
+    let mut left: Vec<&Value> = other.iter().collect();
+    one.iter().find_map(|item| {
+        let partner = left
+            .iter()
+            .position(|other| difference(item, other, place, unordered).is_none());
+        match partner {
+            Some(at) => {
+                left.remove(at);
+                None
+            }
+            None => Some(format!(
+                "{}: recorded {item} has no partner",
+                place.join(".")
+            )),
+        }
+    })
 }
 
 fn covers(path: &[&str], place: &[String]) -> bool {
@@ -519,21 +575,6 @@ fn covers(path: &[&str], place: &[String]) -> bool {
             .iter()
             .zip(place)
             .all(|(part, at)| *part == "*" || part == at)
-}
-
-fn multiset(
-    one: &[Value],
-    other: &[Value],
-    place: &mut Vec<String>,
-    unordered: &[Vec<&str>],
-) -> bool {
-    let mut left: Vec<&Value> = other.iter().collect();
-    one.iter().all(|item| {
-        let found = left
-            .iter()
-            .position(|candidate| same(item, candidate, place, unordered));
-        found.map(|at| left.remove(at)).is_some()
-    })
 }
 
 /// The text of every vector in a body.

@@ -157,9 +157,10 @@ fn widen(data: &mut Data, class: &str, known: &Property, value: &Json<'_>) {
     }) else {
         return;
     };
-    let widened = items.iter().fold(false, |widened, item| {
-        widen_nested(property, item) || widened
-    });
+    let mut widened = false;
+    for item in items {
+        widened |= widen_nested(property, item);
+    }
     if widened {
         class.define(definition);
     }
@@ -169,7 +170,10 @@ fn widen_nested(property: &mut Value, item: &Json<'_>) -> bool {
     let Json::Object(members) = item else {
         return false;
     };
-    let Some(nested) = property["nestedProperties"].as_array_mut() else {
+    let Some(nested) = property
+        .get_mut("nestedProperties")
+        .and_then(Value::as_array_mut)
+    else {
         return false;
     };
     let mut widened = false;
@@ -187,7 +191,7 @@ fn widen_nested(property: &mut Value, item: &Json<'_>) -> bool {
             }
             None => {
                 let sent = self::property(&name, value, "nested property");
-                if let Ok(added) = super::property::define(&sent, "", &[], &Data::default()) {
+                if let Ok(added) = super::property::define(&sent, "", &[]) {
                     nested.push(added);
                     widened = true;
                 }

@@ -71,7 +71,7 @@ pub(super) fn define_all(
     };
     let mut known: Vec<Value> = Vec::new();
     for property in list {
-        let property = define(property, class, &known, data)?;
+        let property = define(property, class, &known)?;
         if purpose == Purpose::Creation && missing_target(&property, class, data) {
             return Err(Reply::schema_error(
                 "bad request: reference property to nonexistent class",
@@ -83,12 +83,33 @@ pub(super) fn define_all(
 }
 
 /// One property with all defaults, beside those that the class already has.
-pub(super) fn define(
-    sent: &Value,
-    class: &str,
-    known: &[Value],
-    data: &Data,
-) -> Result<Value, Reply> {
+pub(super) fn define(sent: &Value, class: &str, known: &[Value]) -> Result<Value, Reply> {
+    let mut property = define_one(sent, class, known)?;
+    // Blobs inside objects are not filterable by default, unlike those at the top.
+    hide_nested_blobs(&mut property, sent);
+    Ok(property)
+}
+
+fn hide_nested_blobs(property: &mut Value, sent: &Value) {
+    let Some(members) = property
+        .get_mut("nestedProperties")
+        .and_then(Value::as_array_mut)
+    else {
+        return;
+    };
+    for (at, member) in members.iter_mut().enumerate() {
+        let given = &sent["nestedProperties"][at];
+        let is_blob = member["dataType"][0]
+            .as_str()
+            .is_some_and(|kind| kind.starts_with("blob"));
+        if is_blob && given["indexFilterable"].is_null() {
+            member["indexFilterable"] = false.into();
+        }
+        hide_nested_blobs(member, given);
+    }
+}
+
+fn define_one(sent: &Value, class: &str, known: &[Value]) -> Result<Value, Reply> {
     let name =
         property_name(sent["name"].as_str().unwrap_or_default()).map_err(Reply::schema_error)?;
     if known.iter().any(|other| {
@@ -111,7 +132,7 @@ pub(super) fn define(
     if !nested.is_empty() {
         let mut members: Vec<Value> = Vec::new();
         for member in nested {
-            members.push(define(member, class, &members, data)?);
+            members.push(define_one(member, class, &members)?);
         }
         out.insert("nestedProperties".into(), Value::Array(members));
     }
@@ -148,6 +169,10 @@ pub(super) fn property_name(name: &str) -> Result<String, String> {
     let name = small(name);
     if matches!(name.as_str(), "id" | "_id" | "_additional") {
         return Err(format!("'{name}' is a reserved property name"));
+    }
+    if name.len() > 231 {
+        let limit = "Name should not be longer than 231 characters";
+        return Err(format!("'{name}' is not a valid property name. {limit}"));
     }
     if !is_graphql_name(&name, 230) {
         let rule = "Property names in Weaviate are restricted to valid GraphQL names, which must be \u{201c}/[_A-Za-z][_0-9A-Za-z]{0,230}/\u{201d}";

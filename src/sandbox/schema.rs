@@ -57,8 +57,8 @@ pub(super) fn create(call: &Call<'_>) -> Answer {
 
 /// Creates a class and returns its definition.
 pub(super) fn add_class(data: &mut Data, call: &Call<'_>, sent: &Value) -> Result<Value, Reply> {
-    property::check_framework(sent)?;
-    let name = definition::class_name(sent["class"].as_str().unwrap_or_default())?;
+    let definition = definition::define(sent, data, call.settings, Purpose::Creation)?;
+    let name = definition["class"].as_str().unwrap_or_default().to_owned();
     check_free(data, &name)?;
     if let Some(limit) = call
         .settings
@@ -68,7 +68,6 @@ pub(super) fn add_class(data: &mut Data, call: &Call<'_>, sent: &Value) -> Resul
     {
         return Err(Reply::usage_limit("collections", limit));
     }
-    let definition = definition::define(sent, data, call.settings, Purpose::Creation)?;
     data.classes
         .insert(name.clone(), Class::new(&name, definition.clone()));
     Ok(definition)
@@ -119,8 +118,13 @@ pub(super) fn update(call: &Call<'_>, name: &str) -> Answer {
     }
     let new = definition::define(&sent, &data, call.settings, Purpose::Update)?;
     check_update(&old, &new)?;
+    let mut stored = new.clone();
+    // An update may change the order of the properties on a real server, too; only its own reply keeps it.
+    if let Some(list) = stored["properties"].as_array_mut() {
+        list.sort_by_key(|property| property["name"].to_string());
+    }
     if let Some(class) = data.classes.get_mut(&name) {
-        class.define(new.clone());
+        class.define(stored);
     }
     Ok(Reply::ok(&new))
 }
@@ -218,7 +222,7 @@ pub(super) fn insert_property(data: &mut Data, class: &str, sent: &Value) -> Res
         .get(class)
         .and_then(|class| class.definition["properties"].as_array().cloned());
     let known = known.unwrap_or_default();
-    let property = property::define(sent, class, &known, data)?;
+    let property = property::define(sent, class, &known)?;
     if property::missing_target(&property, class, data) {
         let name = property["name"].as_str().unwrap_or_default();
         let types: Vec<&str> = property["dataType"]

@@ -9,11 +9,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use futures_util::stream;
+use axum::http::{HeaderMap, Response};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::delivery::{self, Delivery};
 use super::faults::{Fault, Faults};
 use super::reply::Reply;
 use super::routes::{Request, Service, is_write};
@@ -209,30 +209,14 @@ async fn handle(
         .map_or_else(|| "/".to_owned(), ToString::to_string);
     let mut info = shared.arrived(parts.method.as_str(), &path);
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
-        return respond(Reply::empty(400));
+        return delivery::respond(Reply::empty(400));
     };
     let request = read(&info.method, &parts.uri, &parts.headers, body);
     let fault = shared.service.faults.strike(&info.method, &path);
-    let (reply, shape) = shared.serve(&request, fault).await;
+    let (reply, delivery) = shared.serve(&request, fault).await;
     info.status = Some(reply.status);
     shared.served(info);
-    match shape {
-        Shape::Cut => {
-            scissors.cut();
-            respond(reply)
-        }
-        Shape::Whole => respond(reply),
-        Shape::Truncated(length) => truncated(reply, length),
-        Shape::Trickling(speed) => trickling(reply, speed),
-    }
-}
-
-/// How a reply goes out.
-enum Shape {
-    Whole,
-    Cut,
-    Truncated(usize),
-    Trickling(usize),
+    delivery.deliver(reply, &scissors)
 }
 
 impl Shared {
@@ -265,17 +249,20 @@ impl Shared {
         hooks.iter().for_each(|hook| hook(info));
     }
 
-    async fn serve(&self, request: &Request, fault: Option<Fault>) -> (Reply, Shape) {
+    async fn serve(&self, request: &Request, fault: Option<Fault>) -> (Reply, Delivery) {
         let Some(fault) = fault else {
-            return (self.effect(request, None).await, Shape::Whole);
+            return (self.effect(request, None).await, Delivery::Whole);
         };
         match fault {
-            Fault::ResetBefore => (Reply::empty(503), Shape::Cut),
-            Fault::ResetAfter => (self.effect(request, None).await, Shape::Cut),
-            Fault::Truncate(length) => (self.effect(request, None).await, Shape::Truncated(length)),
+            Fault::ResetBefore => (Reply::empty(503), Delivery::Cut),
+            Fault::ResetAfter => (self.effect(request, None).await, Delivery::Cut),
+            Fault::Truncate(length) => (
+                self.effect(request, None).await,
+                Delivery::Truncated(length),
+            ),
             Fault::Stall(duration) => {
                 self.service.faults.stall(duration).await;
-                (self.effect(request, None).await, Shape::Whole)
+                (self.effect(request, None).await, Delivery::Whole)
             }
             Fault::Status {
                 status,
@@ -288,15 +275,15 @@ impl Shared {
                         header,
                         ..Reply::text(status, body)
                     },
-                    Shape::Whole,
+                    Delivery::Whole,
                 )
             }
-            Fault::EmptyBefore => (Reply::empty(200), Shape::Whole),
+            Fault::EmptyBefore => (Reply::empty(200), Delivery::Whole),
             Fault::EmptyAfter => {
                 self.effect(request, None).await;
-                (Reply::empty(200), Shape::Whole)
+                (Reply::empty(200), Delivery::Whole)
             }
-            Fault::ShortPage(most) => (self.effect(request, Some(most)).await, Shape::Whole),
+            Fault::ShortPage(most) => (self.effect(request, Some(most)).await, Delivery::Whole),
             Fault::Slow {
                 latency,
                 bytes_per_second,
@@ -305,13 +292,13 @@ impl Shared {
                 tokio::time::sleep(latency).await;
                 (
                     reply,
-                    bytes_per_second.map_or(Shape::Whole, Shape::Trickling),
+                    bytes_per_second.map_or(Delivery::Whole, Delivery::Trickling),
                 )
             }
             Fault::Restart(duration) => {
                 self.hall.close_for(duration);
                 self.hall.cut_all();
-                (Reply::empty(503), Shape::Cut)
+                (Reply::empty(503), Delivery::Cut)
             }
         }
     }
@@ -342,57 +329,4 @@ fn read(method: &str, uri: &axum::http::Uri, headers: &HeaderMap, body: Bytes) -
         consistency: header("consistency"),
         body,
     }
-}
-
-fn head(reply: &Reply) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() =
-        StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    if let Some(kind) = reply.content_type {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    }
-    if let Some((name, value)) = &reply.header
-        && let Ok(value) = HeaderValue::from_str(value)
-    {
-        headers.insert(HeaderName::from_static(name), value);
-    }
-    response
-}
-
-fn respond(reply: Reply) -> Response<Body> {
-    let mut response = head(&reply);
-    *response.body_mut() = Body::from(reply.body);
-    response
-}
-
-/// Promises the whole length and ends early, which makes the HTTP server cut the connection.
-fn truncated(reply: Reply, length: usize) -> Response<Body> {
-    let mut response = head(&reply);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_LENGTH, HeaderValue::from(reply.body.len()));
-    let mut bytes = Bytes::from(reply.body);
-    bytes.truncate(length);
-    let end = Err(io::Error::from(io::ErrorKind::ConnectionReset));
-    *response.body_mut() = Body::from_stream(stream::iter([Ok(bytes), end]));
-    response
-}
-
-fn trickling(reply: Reply, speed: usize) -> Response<Body> {
-    let mut response = head(&reply);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_LENGTH, HeaderValue::from(reply.body.len()));
-    let step = (speed / 50).max(1);
-    let pieces = stream::unfold(Bytes::from(reply.body), move |mut rest| async move {
-        if rest.is_empty() {
-            return None;
-        }
-        tokio::time::sleep(Duration::from_secs_f64(step as f64 / speed.max(1) as f64)).await;
-        let piece = rest.split_to(step.min(rest.len()));
-        Some((Ok::<_, io::Error>(piece), rest))
-    });
-    *response.body_mut() = Body::from_stream(pieces);
-    response
 }

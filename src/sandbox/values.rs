@@ -3,15 +3,12 @@
 //! A value has two forms. The echo of a write shows what was understood; a read also shows `href` beside each reference,
 //! and narrows an object that looks like coordinates to f32.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use uuid::Uuid;
-
 use super::class::{Class, Kind, Property};
 use super::json::Json;
 use super::property::small;
+use super::scalar::{blob, boolean, geo, id, instant, int, number, text};
 use super::store::Data;
-use super::{beacon, date, phone, sha256, write};
+use super::{beacon, phone, sha256, write};
 
 /// Checked properties in both forms.
 pub(super) struct Checked {
@@ -128,7 +125,7 @@ fn coordinates(value: &Json<'_>) -> Result<String, String> {
 }
 
 /// What the server calls the type of a value.
-fn go_type(value: &Json<'_>) -> &'static str {
+pub(super) fn go_type(value: &Json<'_>) -> &'static str {
     match value {
         Json::Null => "<nil>",
         Json::Bool(_) => "bool",
@@ -304,105 +301,4 @@ impl Writer<'_> {
         out.push(']');
         Ok(())
     }
-}
-
-fn text(out: &mut String, value: &Json<'_>) -> Result<(), String> {
-    let text = value
-        .text()
-        .ok_or_else(|| format!("not a string, but {}", go_type(value)))?;
-    write::string(out, text);
-    Ok(())
-}
-
-/// Integers are f64 inside, but only those spelled as an i64 are accepted.
-fn int(out: &mut String, value: &Json<'_>) -> Result<(), String> {
-    let Json::Number(text) = value else {
-        return Err(format!(
-            "requires an integer, the given value is '{}'",
-            shown(value)
-        ));
-    };
-    let number: i64 = text
-        .parse()
-        .map_err(|_| format!("the JSON number '{text}' could not be converted to an int"))?;
-    write::float64(out, number as f64);
-    Ok(())
-}
-
-fn number(out: &mut String, value: &Json<'_>) -> Result<(), String> {
-    let Json::Number(text) = value else {
-        return Err(format!(
-            "requires a float, the given value is '{}'",
-            shown(value)
-        ));
-    };
-    let number = text.parse().ok().filter(|number: &f64| number.is_finite());
-    let number = number
-        .ok_or_else(|| format!("the JSON number '{text}' could not be converted to a float."))?;
-    write::float64(out, number);
-    Ok(())
-}
-
-fn boolean(out: &mut String, value: &Json<'_>) -> Result<(), String> {
-    let flag = value
-        .bool()
-        .ok_or_else(|| format!("not a bool, but {}", go_type(value)))?;
-    out.push_str(if flag { "true" } else { "false" });
-    Ok(())
-}
-
-fn instant(out: &mut String, value: &Json<'_>) -> Result<(), String> {
-    let read = value.text().and_then(date::canonical);
-    let text = read.ok_or_else(|| {
-        format!(
-            "requires a string with a RFC3339 formatted date, but the given value is '{}'",
-            shown(value)
-        )
-    })?;
-    write::string(out, &text);
-    Ok(())
-}
-
-fn id(out: &mut String, value: &Json<'_>) -> Result<(), String> {
-    let read = value.text().and_then(|text| Uuid::try_parse(text).ok());
-    let id = read.ok_or_else(|| {
-        format!(
-            "requires a string of UUID format, but the given value is '{}'",
-            shown(value)
-        )
-    })?;
-    write::string(out, &id.to_string());
-    Ok(())
-}
-
-fn geo(out: &mut String, value: &Json<'_>) -> Result<(), String> {
-    if !matches!(value, Json::Object(_)) {
-        return Err(format!(
-            "geoCoordinates must be a map, but got: {}",
-            go_type(value)
-        ));
-    }
-    out.push('{');
-    for name in ["latitude", "longitude"] {
-        let member = value.get(name);
-        let member =
-            member.ok_or_else(|| format!("geoCoordinates is missing required field '{name}'"))?;
-        let Json::Number(text) = member else {
-            return Err(format!(
-                "invalid {name} value: not a number, but {}",
-                go_type(member)
-            ));
-        };
-        write::member(out, name);
-        write::float32(out, text.parse::<f64>().unwrap_or_default() as f32);
-    }
-    out.push('}');
-    Ok(())
-}
-
-fn blob<'v>(value: &'v Json<'_>) -> Result<&'v str, String> {
-    let text = value
-        .text()
-        .filter(|text| !text.is_empty() && STANDARD.decode(text).is_ok());
-    text.ok_or_else(|| "not a valid blob base64 string".to_owned())
 }
