@@ -1,5 +1,11 @@
 //! One file per verb: make the plan, pair two ends, hand both to the engine.
 
+mod backup;
+mod census;
+mod restore;
 mod session;
+mod target;
 
+pub use backup::{BackupRequest, backup};
+pub use restore::{RestoreRequest, restore};
 pub use session::{Outcome, Session, Unfinished};

@@ -45,7 +45,7 @@ pub struct Session {
 }
 
 /// How a verb ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     /// 0, 3 or 13.
     pub exit_code: u8,
@@ -113,9 +113,7 @@ impl Session {
     /// A new job, its journal begun.
     pub(super) fn begin(&self, spec: &Spec, fill: impl FnOnce(&mut State)) -> Result<Claimed> {
         let folder = Arc::new(self.state.create(spec, self.store)?);
-        let mut state = folder.state()?;
-        fill(&mut state);
-        folder.write_state(&state)?;
+        let state = folder.update_state(fill)?;
         let opened = folder.open_store()?;
         Ok(Claimed {
             folder,

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::event::{Event, Reporter};
 use crate::job::{Cursor, Job, Lane, LaneId, Stage, Step};
-use crate::journal::{Entry, JobFolder, Rejects, State, Store};
+use crate::journal::{Entry, JobFolder, Rejects, State, Stopped, Store};
 use crate::pipe::{Reject, Sink};
 use crate::retry::Progress;
 
@@ -77,7 +77,6 @@ impl Committer {
                 .max()
                 .unwrap_or(0),
         )?;
-        let state = folder.state()?;
         let (inbox, messages) = channel();
         let work = Work {
             place: job
@@ -89,7 +88,6 @@ impl Committer {
             store,
             job,
             folder,
-            state,
             state_written: Instant::now(),
             rejects,
             reporter,
@@ -179,7 +177,6 @@ struct Work {
     store: Box<dyn Store>,
     job: Job,
     folder: Arc<JobFolder>,
-    state: State,
     state_written: Instant,
     rejects: Rejects,
     reporter: Arc<dyn Reporter>,
@@ -344,7 +341,7 @@ impl Work {
         let is_stage_new = stage_before != std::mem::discriminant(&self.job.stage);
         self.progress.touch();
         if is_stage_new || self.state_written.elapsed() >= STATE_IS_FRESH {
-            self.write_state();
+            self.write_state(None);
         }
     }
 
@@ -383,33 +380,32 @@ impl Work {
     }
 
     /// The summary that `jobs ls` reads. The journal is the truth; a failure here must not stop a job, but is told.
-    fn write_state(&mut self) {
+    fn write_state(&mut self, stopped: Option<Stopped>) {
         self.state_written = Instant::now();
-        if self.poison.is_none() {
-            self.summarise();
-        }
-        if let Err(error) = self.folder.write_state(&self.state) {
-            self.reporter.event(&Event::Warning(&format!(
-                "the job's summary could not be written: {error}"
-            )));
+        let written = self.folder.update_state(|state| {
+            state.stopped = stopped;
+            if self.poison.is_none() {
+                self.summarise(state);
+            }
+        });
+        if let Err(error) = written {
+            self.reporter.event(&Event::Warning(&format!("the job's summary could not be written: {error}")));
         }
     }
 
-    fn summarise(&mut self) {
-        self.state.stage = stage_in_words(&self.job.stage);
-        self.state.is_done = self.job.is_done();
-        self.state.exit_code = match &self.job.stage {
+    fn summarise(&self, state: &mut State) {
+        state.stage = stage_in_words(&self.job.stage);
+        state.is_done = self.job.is_done();
+        state.exit_code = match &self.job.stage {
             Stage::Done(summary) => Some(summary.exit_code),
             _ => None,
         };
-        self.state.tally = self.job.tally;
-        self.state.commit_number = self.store.last_number();
+        state.tally = self.job.tally;
+        state.commit_number = self.store.last_number();
     }
 
     fn close(&mut self, stopped: Option<(Kind, String)>) {
-        self.state.stopped =
-            stopped.map(|(kind, message)| crate::journal::Stopped::now(&Error::new(kind, message)));
-        self.write_state();
+        self.write_state(stopped.map(|(kind, message)| Stopped::now(&Error::new(kind, message))));
     }
 }
 

@@ -43,13 +43,8 @@ pub trait Verb: Send + Sync {
     /// The two ends, when the stages before the data are done; called once in every run.
     fn ends(&self, job: &Job) -> impl Future<Output = Result<(Self::Source, Self::Sink)>> + Send;
 
-    /// Does the stage of this number after the data; `None` if there is none. Safe to repeat. There is at least one.
-    fn finish(
-        &self,
-        number: u32,
-        job: &Job,
-        sink: &Self::Sink,
-    ) -> impl Future<Output = Result<Option<Facts>>> + Send;
+    /// Does the stage of this number after the data; `None` if there is none. Safe to repeat. There is at least one; the ends are not open any more.
+    fn finish(&self, number: u32, job: &Job) -> impl Future<Output = Result<Option<Facts>>> + Send;
 
     /// How the job ended, from its final state.
     fn summary(&self, job: &Job) -> Summary;
@@ -200,11 +195,10 @@ impl<V: Verb> Run<'_, V> {
     }
 
     async fn finish(&mut self, number: u32, job: &Job) -> Result<Step> {
-        let (_, sink) = self.ends(job).await?;
         let finished = self
             .context
             .policy
-            .run("finish", || self.verb.finish(number, job, &sink))
+            .run("finish", || self.verb.finish(number, job))
             .await?;
         Ok(match finished {
             Some(facts) => Step::Staged { number, facts },

@@ -100,10 +100,17 @@ impl JobFolder {
 
     /// Replaces `state.json`, with the time of writing. Name only commits that have returned.
     pub fn write_state(&self, state: &State) -> Result<()> {
+        self.update_state(|now| *now = state.clone()).map(drop)
+    }
+
+    /// Reads `state.json`, changes it and replaces it, one caller at a time; returns what was written.
+    pub fn update_state(&self, change: impl FnOnce(&mut State)) -> Result<State> {
         let _writing = self.writing();
-        let mut state = state.clone();
+        let mut state = self.state()?;
+        change(&mut state);
         state.updated = state::now();
-        durable::write(&self.file("state.json"), &state.to_json()?)
+        durable::write(&self.file("state.json"), &state.to_json()?)?;
+        Ok(state)
     }
 
     /// Opens `rejects.jsonl`.

@@ -242,6 +242,20 @@ impl Client {
         Ok(names)
     }
 
+    /// Makes an alias; true if it now points to this collection, false if the name is taken.
+    pub async fn make_alias(&self, alias: &str, name: &CollectionName) -> Result<bool> {
+        if self.aliases(name).await?.iter().any(|existing| existing == alias) {
+            return Ok(true);
+        }
+        let reply = self.post("aliases", &json!({"alias": alias, "class": name.as_str()})).await?;
+        let is_taken = matches!(reply.status.as_u16(), 422) && reply.words().contains("already exists");
+        if is_taken {
+            return Ok(false);
+        }
+        self.expect_ok("make an alias", &reply)?;
+        Ok(true)
+    }
+
     /// How many objects there are, exact at once.
     pub async fn count(&self, name: &CollectionName, tenant: &Tenant) -> Result<u64> {
         self.aggregate_count(name, tenant, None).await

@@ -1,0 +1,160 @@
+//! The census after a backup of a collection that changed meanwhile: every live id against every archived one.
+//!
+//! Both sides come in key order and are merged in constant memory. Creation times tell a loss from an addition.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+use crate::archive::Archive;
+use crate::engine::Facts;
+use crate::error::{Error, Kind, Result};
+use crate::job::{Bounds, Cursor, Lane, Pass};
+use crate::journal::JobFolder;
+use crate::model::{Key, ObjectId, Tenant, Times};
+use crate::pipe::{Budget, Source, Vector, Visit};
+use crate::weaviate::CollectionSource;
+
+/// What was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Census {
+    /// Live, not archived, created before the backup began.
+    pub lost: u64,
+    /// Live, not archived, created since.
+    pub added: u64,
+    /// Archived, not live any more.
+    pub removed: u64,
+}
+
+impl Census {
+    pub fn facts(self) -> Facts {
+        let fact = |name: &str, number: u64| (name.to_owned(), number.to_string());
+        Facts::from([fact("lost", self.lost), fact("added", self.added), fact("removed", self.removed)])
+    }
+
+    fn live_only(&mut self, times: Times, started: i64) {
+        if times.created < started { self.lost += 1 } else { self.added += 1 }
+    }
+}
+
+/// Compares the live ids with those in a sealed archive. `known` are those that could not be read; `started` is the
+/// server's time at the beginning, in Unix milliseconds.
+pub(super) async fn compare(live: &CollectionSource, archive: &Archive, known: &BTreeSet<Key>, started: i64) -> Result<Census> {
+    let mut census = Census::default();
+    let archived = archive.source();
+    let mut archived = InOrder::of(&archived, lanes_in_order(archive));
+    let mut live = InOrder::of(live, vec![Bounds::ALL_KEYS]);
+    let (mut ours, mut theirs) = (archived.next().await?, live.next().await?);
+    loop {
+        let order = match (&ours, &theirs) {
+            (None, None) => return Ok(census),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some((ours, _)), Some((theirs, _))) => ours.cmp(theirs),
+        };
+        match (&theirs, order) {
+            (_, Ordering::Less) => census.removed += 1,
+            (Some((key, times)), Ordering::Greater) if !known.contains(key) => census.live_only(*times, started),
+            _ => {}
+        }
+        if order != Ordering::Greater {
+            ours = archived.next().await?;
+        }
+        if order != Ordering::Less {
+            theirs = live.next().await?;
+        }
+    }
+}
+
+/// One lane per frame, by their first keys: lanes of a backup do not overlap, so their frames come in order of keys.
+fn lanes_in_order(archive: &Archive) -> Vec<Bounds> {
+    let frames = archive.trailer().map(|trailer| trailer.integrity.frames.as_slice()).unwrap_or_default();
+    let mut order: Vec<(Option<&Key>, u64)> =
+        frames.iter().zip(0..).map(|(frame, index)| (frame.first.as_ref().map(|key| &key.0), index)).collect();
+    order.sort();
+    order.into_iter().map(|(_, index)| Bounds::Frames { from: index, to: index + 1 }).collect()
+}
+
+/// The keys that a backup could not read, from its file of rejects.
+pub(super) fn read_rejected(folder: &JobFolder) -> Result<BTreeSet<Key>> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        id: String,
+        tenant: Option<String>,
+    }
+    let path = folder.path().join("rejects.jsonl");
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(cause) => return Err(Error::new(Kind::Failed, format!("cannot read `{}`", path.display())).with_cause(cause)),
+    };
+    let mut keys = BTreeSet::new();
+    for line in text.lines() {
+        let line: Line = serde_json::from_str(line)
+            .map_err(|cause| Error::new(Kind::Failed, format!("`{}` is damaged", path.display())).with_cause(cause))?;
+        keys.insert(Key { tenant: Tenant::named(line.tenant.as_deref().unwrap_or("")), id: ObjectId::parse(&line.id)? });
+    }
+    Ok(keys)
+}
+
+/// Keys with their times, in order, a page at a time.
+struct InOrder<'a, S: Source> {
+    source: &'a S,
+    bounds: std::vec::IntoIter<Bounds>,
+    lane: Option<Lane>,
+    page: std::vec::IntoIter<(Key, Times)>,
+}
+
+impl<'a, S: Source> InOrder<'a, S> {
+    fn of(source: &'a S, bounds: Vec<Bounds>) -> Self {
+        InOrder { source, bounds: bounds.into_iter(), lane: None, page: Vec::new().into_iter() }
+    }
+
+    async fn next(&mut self) -> Result<Option<(Key, Times)>> {
+        loop {
+            if let Some(next) = self.page.next() {
+                return Ok(Some(next));
+            }
+            let Some(lane) = self.lane.take().or_else(|| self.bounds.next().map(whole_lane)) else {
+                return Ok(None);
+            };
+            self.read(lane).await?;
+        }
+    }
+
+    async fn read(&mut self, mut lane: Lane) -> Result<()> {
+        let page = self.source.fetch(&lane, &lane.cursor, Budget { objects: 1_000, bytes: 4 << 20 }).await?;
+        let mut keys = Keys(Vec::with_capacity(page.keys.len()));
+        page.objects.walk(&mut keys)?;
+        self.page = keys.0.into_iter();
+        if !page.is_last {
+            lane.cursor = page.end;
+            self.lane = Some(lane);
+        }
+        Ok(())
+    }
+}
+
+fn whole_lane(bounds: Bounds) -> Lane {
+    Lane { id: 0, pass: Pass::Objects, bounds, cursor: Cursor::Start, seq: 0, intent: None, is_drained: false }
+}
+
+struct Keys(Vec<(Key, Times)>);
+
+impl Visit for Keys {
+    fn object(&mut self, key: &Key, times: Times) -> Result<()> {
+        self.0.push((key.clone(), times));
+        Ok(())
+    }
+
+    fn property(&mut self, _: &str, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    fn vector(&mut self, _: Option<&str>, _: Vector<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,79 @@
+//! Finding a collection, and describing what was found.
+
+use std::path::Path;
+
+use super::session::Session;
+use crate::error::{Error, IoContext, Kind, Result};
+use crate::event::Plan;
+use crate::model::{CollectionName, Definition};
+use crate::weaviate::{Client, Collection, Meta};
+
+/// The oldest server that is known to be understood.
+const OLDEST: (u32, u32) = (1, 27);
+/// The newest server that was tested.
+const NEWEST: (u32, u32) = (1, 40);
+
+/// A collection on a server that can be worked with.
+pub(super) struct Found {
+    pub version: String,
+    pub definition: Definition,
+}
+
+/// The server's version, checked: older ones are refused, newer ones warned about.
+pub(super) async fn version(session: &Session, client: &Client) -> Result<String> {
+    let meta = session.first_contact().run("reach the server", || client.meta()).await?;
+    check_version(session, client, &meta)?;
+    Ok(meta.version)
+}
+
+fn check_version(session: &Session, client: &Client, meta: &Meta) -> Result<()> {
+    match meta.version_numbers() {
+        Some(version) if version < OLDEST => Err(Error::new(
+            Kind::Incompatible,
+            format!("{} runs Weaviate {}, which is older than {}.{}", client.address(), meta.version, OLDEST.0, OLDEST.1),
+        )
+        .with_hint("upgrade the server; 1.27 to 1.40 are supported")),
+        Some(version) if version > NEWEST => {
+            session.warn(&format!("{} runs Weaviate {}, newer than what was tested ({}.{})", client.address(), meta.version, NEWEST.0, NEWEST.1));
+            Ok(())
+        }
+        Some(_) => Ok(()),
+        None => Err(Error::new(Kind::Incompatible, format!("{} does not tell a version that can be read: `{}`", client.address(), meta.version))),
+    }
+}
+
+/// A collection that must exist. An alias is refused with the real name.
+pub(super) async fn find(session: &Session, client: &Client, name: &CollectionName) -> Result<Found> {
+    let version = version(session, client).await?;
+    let policy = session.context().policy;
+    match policy.run("look for the collection", || client.collection(name)).await? {
+        Collection::Found(definition) => Ok(Found { version, definition }),
+        Collection::Alias(real) => Err(Error::new(Kind::Usage, format!("`{name}` is an alias of collection `{real}`"))
+            .with_hint(format!("name the collection itself: `{real}`"))),
+        Collection::Missing => Err(Error::new(Kind::NotFound, format!("there is no collection `{name}` at {}", client.address()))
+            .with_hint("`elysiactl col ls` lists the collections of a server")),
+    }
+}
+
+/// Adds what a definition says to a plan.
+pub(super) fn describe_definition(plan: &mut Plan, definition: &Definition) {
+    if let Ok(properties) = definition.properties() {
+        plan.field("properties", properties.len());
+    }
+    if let Ok(vectors) = definition.vectors() {
+        let legacy = if vectors.has_legacy { 1 } else { 0 };
+        plan.field("vectors", legacy + vectors.named.len());
+    }
+    let factor = definition.value().ok().and_then(|value| value.pointer("/replicationConfig/factor")?.as_u64());
+    if let Some(factor) = factor {
+        plan.field("replication factor", factor);
+    }
+}
+
+/// A path that stays the same from whichever folder a later run is started.
+pub(super) fn absolute(path: &Path) -> Result<String> {
+    let absolute = std::path::absolute(path).doing(|| format!("cannot use `{}`", path.display()))?;
+    // Where it exists already, links are resolved, so that two spellings are one destination.
+    let real = absolute.canonicalize().unwrap_or(absolute);
+    Ok(real.display().to_string())
+}
