@@ -20,6 +20,7 @@
 
 pub mod error;
 pub mod event;
+pub mod format;
 pub mod job;
 pub mod model;
 pub mod pipe;
