@@ -25,3 +25,4 @@ pub mod job;
 pub mod model;
 pub mod pipe;
 pub mod retry;
+pub mod storage;
