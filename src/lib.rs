@@ -18,6 +18,7 @@
 //! | 1 | `job`, `retry` |
 //! | 0 | `model`, `error` |
 
+pub mod archive;
 pub mod error;
 pub mod event;
 pub mod format;
