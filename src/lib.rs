@@ -18,14 +18,17 @@
 //! | 1 | `job`, `retry` |
 //! | 0 | `model`, `error` |
 
+pub mod archive;
 pub mod commands;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod format;
 pub mod job;
 pub mod journal;
 pub mod model;
 pub mod pipe;
 pub mod retry;
 pub mod sandbox;
+pub mod storage;
 pub mod weaviate;

@@ -5,7 +5,9 @@ mod census;
 mod restore;
 mod session;
 mod target;
+mod verify;
 
 pub use backup::{BackupRequest, backup};
 pub use restore::{RestoreRequest, restore};
 pub use session::{Outcome, Session, Unfinished};
+pub use verify::verify;

@@ -1,0 +1,32 @@
+//! One backup on storage: a JSON document or a folder of parts, its two ends, and the proof that it is whole.
+//!
+//! Writing: a [`Header`] becomes a [`Draft`], which makes an [`ArchiveSink`]; when the job's receipts are
+//! complete the draft is sealed and published. Reading: [`Archive::open`] checks an archive from both ends and
+//! gives an [`ArchiveSource`]; [`verify`] reads all of it. Until it is published an archive has a hidden name;
+//! a published one is never touched. Documents of other programs are read, not written. Servers and journals
+//! are unknown here.
+//!
+//! The version of the shape is 1.0; anything else is refused by name.
+
+mod appender;
+mod document;
+mod draft;
+mod folder;
+mod foreign;
+mod header;
+mod open;
+mod sink;
+mod source;
+#[cfg(test)]
+mod tests;
+mod tiles;
+mod trailer;
+mod verify;
+
+pub use draft::{Draft, Format, Sealed};
+pub use header::{Contents, Header, Options, VERSION};
+pub use open::Archive;
+pub use sink::{ArchiveSink, Batch, Rejects, SinkOptions};
+pub use source::ArchiveSource;
+pub use trailer::{Ending, Frame, Hex, Integrity, KeyText, TenantEntry, TenantState, Trailer};
+pub use verify::{Verdict, verify};

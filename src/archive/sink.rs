@@ -1,0 +1,330 @@
+//! The end of a backup that writes: batches of pages become frames of a document or parts of a folder.
+//!
+//! Pages are encoded and compressed where they are appended, in the lane's own task; a batch never holds more
+//! text than a chunk. `apply` has no point at which it could be cancelled: a batch is in the file with a receipt
+//! or it is not. `barrier` makes durable what was applied; after one that failed nothing more is accepted, since
+//! a system may forget what it could not write.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::appender::Appender;
+use super::draft::{Draft, Format};
+use super::folder::Parts;
+use crate::error::{Error, Kind, Result};
+use crate::format::{
+    Both, Codec, Digester, Encoder, Framing, LineWriter, SEPARATOR, Shape, Tallies, Vectors,
+};
+use crate::job::{Lane, LaneId, Receipt};
+use crate::model::{Key, Times};
+use crate::pipe::{Appetite, Page, Sink, Unreadable, Vector, Visit};
+
+/// Puts the lines of objects that could not be read where rejects go, and returns the length of that file with
+/// them. Called for every batch in the order of places, also with nothing to put. After an error the same lines
+/// come again: it must take back what it wrote of them.
+pub type Rejects = Arc<dyn Fn(&[Unreadable]) -> Result<u64> + Send + Sync>;
+
+/// How a sink works; may change between runs, but for the digest.
+#[derive(Clone)]
+pub struct SinkOptions {
+    /// Where rejects go.
+    pub rejects: Rejects,
+    /// Whether receipts get a digest per tenant. All runs of a job must agree.
+    pub with_digest: bool,
+    /// A part is sealed when it has so many bytes.
+    pub part_bytes: u64,
+}
+
+impl Default for SinkOptions {
+    fn default() -> Self {
+        SinkOptions {
+            rejects: Arc::new(|_| Ok(0)),
+            with_digest: true,
+            part_bytes: 8 << 20,
+        }
+    }
+}
+
+/// A frame takes pages until it has so much text: small pages share one, one of the usual size has its own.
+const FRAME_TEXT: usize = 2 << 20;
+/// Lines are compressed when there are so many bytes of them, while they are warm.
+const CHUNK: usize = 128 << 10;
+
+/// The archive as a sink. Made by [`Draft::create`] and [`Draft::reopen`].
+pub struct ArchiveSink {
+    class: String,
+    codec: Codec,
+    output: Output,
+    shape: Option<Arc<Shape>>,
+    options: SinkOptions,
+    is_poisoned: AtomicBool,
+}
+
+enum Output {
+    Document(Appender),
+    Folder(Parts),
+}
+
+/// A batch under way.
+pub struct Batch {
+    lane: LaneId,
+    seq: u64,
+    writer: LineWriter,
+    encoder: Option<Encoder>,
+    digester: Option<Digester>,
+    text_bytes: usize,
+    is_broken: bool,
+    /// What is compressed and not in a file yet; for a document with a separator in front.
+    pub(crate) ready: Vec<u8>,
+    pub(crate) part: Option<super::folder::Part>,
+    pub(crate) count: u32,
+    pub(crate) span: Option<(Key, Key)>,
+    pub(crate) tallies: Tallies,
+    pub(crate) unreadable: Vec<Unreadable>,
+    receipt: Option<Receipt>,
+}
+
+impl Batch {
+    pub(crate) fn lane(&self) -> LaneId {
+        self.lane
+    }
+
+    pub(crate) fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// A receipt without place, length and hash.
+    pub(crate) fn receipt(&self, rejects_length: u64) -> Receipt {
+        Receipt {
+            lane: self.lane,
+            seq: self.seq,
+            place: None,
+            count: self.count,
+            bytes: 0,
+            span: self.span.clone(),
+            hash: *blake3::hash(&[]).as_bytes(),
+            accepted: self.count,
+            rejected: u32::try_from(self.unreadable.len()).unwrap_or(u32::MAX),
+            rejects_length,
+            tenants: self.tallies.list().to_vec(),
+        }
+    }
+
+    fn count_page(&mut self, page: &Page) -> Result<()> {
+        self.count = u32::try_from(page.keys.len())
+            .ok()
+            .and_then(|more| self.count.checked_add(more))
+            .ok_or_else(|| Error::new(Kind::Failed, "a batch has too many objects"))?;
+        if let (Some(first), Some(last)) = (page.keys.first(), page.keys.last()) {
+            let first = self
+                .span
+                .take()
+                .map_or_else(|| first.clone(), |span| span.0);
+            self.span = Some((first, last.clone()));
+        }
+        match &mut self.digester {
+            Some(digester) => self.tallies.merge(digester.take().list()),
+            None => page
+                .keys
+                .iter()
+                .for_each(|key| self.tallies.add(&key.tenant, 1, Default::default())),
+        }
+        self.unreadable.extend_from_slice(&page.unreadable);
+        Ok(())
+    }
+
+    /// Writes the objects of a page through to the encoder; says how many there were.
+    fn encode(&mut self, page: &Page, codec: Codec) -> Result<u32> {
+        let encoder = match &mut self.encoder {
+            Some(encoder) => encoder,
+            None => self.encoder.insert(Encoder::new(codec)?),
+        };
+        let mut chunks = Chunks {
+            writer: &mut self.writer,
+            encoder,
+            count: 0,
+            bytes: 0,
+        };
+        match &mut self.digester {
+            Some(digester) => page.objects.walk(&mut Both(&mut chunks, digester))?,
+            None => page.objects.walk(&mut chunks)?,
+        }
+        chunks.flush()?;
+        self.text_bytes += chunks.bytes;
+        Ok(chunks.count)
+    }
+}
+
+/// Compresses lines as they come, so that a page is never there as text in whole.
+struct Chunks<'a> {
+    writer: &'a mut LineWriter,
+    encoder: &'a mut Encoder,
+    count: u32,
+    bytes: usize,
+}
+
+impl Chunks<'_> {
+    fn flush(&mut self) -> Result<()> {
+        self.encoder.write(self.writer.text())?;
+        self.bytes += self.writer.text().len();
+        self.writer.clear();
+        Ok(())
+    }
+}
+
+impl Visit for Chunks<'_> {
+    fn object(&mut self, key: &Key, times: Times) -> Result<()> {
+        self.writer.object(key, times)
+    }
+
+    fn property(&mut self, name: &str, json: &str) -> Result<()> {
+        self.writer.property(name, json)
+    }
+
+    fn vector(&mut self, name: Option<&str>, vector: Vector<'_>) -> Result<()> {
+        self.writer.vector(name, vector)
+    }
+
+    fn end(&mut self) -> Result<()> {
+        self.writer.end()?;
+        self.count += 1;
+        match self.writer.text().len() >= CHUNK {
+            true => self.flush(),
+            false => Ok(()),
+        }
+    }
+}
+
+impl ArchiveSink {
+    pub(crate) fn new(draft: &Draft, options: SinkOptions, frames: u64) -> Result<Self> {
+        let output = match draft.format {
+            Format::Json => Output::Document(Appender::open(draft, frames)?),
+            Format::Jsonl => Output::Folder(Parts::open(draft, options.part_bytes)),
+        };
+        Ok(ArchiveSink {
+            class: draft.header.collection.as_str().to_owned(),
+            codec: draft.codec,
+            output,
+            shape: options
+                .with_digest
+                .then(|| Shape::of(&draft.header.definition))
+                .transpose()?,
+            options,
+            is_poisoned: AtomicBool::new(false),
+        })
+    }
+
+    fn is_full(&self, batch: &mut Batch) -> bool {
+        match &self.output {
+            Output::Document(_) => batch.text_bytes >= FRAME_TEXT,
+            // What cannot be written now is kept; `apply` tries again and says why.
+            Output::Folder(parts) => parts.drain(batch).unwrap_or(true),
+        }
+    }
+
+    /// Ends the frame; what `Batch::ready` holds then is all that is to be written.
+    fn finish_frame(&self, batch: &mut Batch) -> Result<()> {
+        let Some(encoder) = batch.encoder.take() else {
+            return Ok(());
+        };
+        let rest = encoder.finish()?;
+        if batch.ready.is_empty() && matches!(self.output, Output::Document(_)) {
+            batch.ready = self.codec.stored(SEPARATOR);
+        }
+        batch.ready.extend_from_slice(&rest);
+        Ok(())
+    }
+
+    fn check(&self, batch: &Batch) -> Result<()> {
+        if self.is_poisoned.load(Ordering::Acquire) {
+            return Err(
+                Error::new(Kind::Failed, "the archive could not be made durable before")
+                    .with_hint("check the disk, then resume"),
+            );
+        }
+        match batch.is_broken {
+            true => Err(Error::new(
+                Kind::Failed,
+                "a batch goes on after an error in it",
+            )),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Sink for ArchiveSink {
+    type Batch = Batch;
+    const INTENDS: bool = false;
+
+    fn begin(&self, lane: &Lane) -> Batch {
+        let (vectors, framing) = match self.output {
+            Output::Document(_) => (Vectors::Decimal, Framing::Array),
+            Output::Folder(_) => (Vectors::Base64, Framing::Lines),
+        };
+        Batch {
+            lane: lane.id,
+            seq: lane.seq,
+            writer: LineWriter::new(&self.class, vectors, framing),
+            encoder: None,
+            digester: self.shape.clone().map(Digester::new),
+            text_bytes: 0,
+            is_broken: false,
+            ready: Vec::new(),
+            part: None,
+            count: 0,
+            span: None,
+            tallies: Tallies::default(),
+            unreadable: Vec::new(),
+            receipt: None,
+        }
+    }
+
+    fn append(&self, batch: &mut Batch, page: &Page) -> Result<Appetite> {
+        self.check(batch)?;
+        batch.is_broken = true;
+        if !page.keys.is_empty() {
+            let (count, keys) = (batch.encode(page, self.codec)? as usize, page.keys.len());
+            if count != keys {
+                return Err(Error::new(
+                    Kind::Failed,
+                    format!("a page of {keys} keys showed {count} objects"),
+                ));
+            }
+        }
+        batch.count_page(page)?;
+        batch.is_broken = false;
+        if let (Output::Folder(parts), Some(encoder)) = (&self.output, &mut batch.encoder) {
+            parts.take_ready(encoder, &mut batch.ready);
+        }
+        Ok(if self.is_full(batch) {
+            Appetite::Full
+        } else {
+            Appetite::More
+        })
+    }
+
+    async fn apply(&self, batch: &mut Batch) -> Result<Receipt> {
+        self.check(batch)?;
+        if let Some(receipt) = &batch.receipt {
+            return Ok(receipt.clone());
+        }
+        self.finish_frame(batch)?;
+        let receipt = match &self.output {
+            Output::Document(appender) => appender.append(batch, &self.options.rejects)?,
+            Output::Folder(parts) => parts.seal(batch, &self.options.rejects)?,
+        };
+        batch.ready = Vec::new();
+        Ok(batch.receipt.insert(receipt).clone())
+    }
+
+    fn barrier(&self) -> Result<()> {
+        let outcome = match &self.output {
+            Output::Document(appender) => appender.sync(),
+            Output::Folder(parts) => parts.sync(),
+        };
+        if outcome.is_err() {
+            self.is_poisoned.store(true, Ordering::Release);
+        }
+        outcome
+    }
+}
