@@ -1,6 +1,6 @@
 //! The growing end of a document: gives places out in order and writes there.
 //!
-//! Place, bytes and rejects of a batch are one step under one lock, and the end moves only when all of it
+//! Place and bytes of a batch are one step under one lock, and the end moves only when all of it
 //! succeeded. So a write that failed gives its place back: the next batch, of whatever lane, takes the same
 //! offset and writes over what is left of the failed one, and no hole can come to be. What a failed last write
 //! left beyond the end is cut off when the document is reopened or sealed. Waiting for the lock is waiting for
@@ -12,7 +12,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::draft::Draft;
-use super::sink::{Batch, Rejects};
+use super::sink::Batch;
 use crate::error::{Error, Kind, Result};
 use crate::format::SEPARATOR;
 use crate::job::{Place, Receipt};
@@ -51,7 +51,7 @@ impl Appender {
     }
 
     /// Appends the finished frame of a batch. The first frame of the file goes without the separator.
-    pub(crate) fn append(&self, batch: &Batch, rejects: &Rejects) -> Result<Receipt> {
+    pub(crate) fn append(&self, batch: &Batch) -> Result<Receipt> {
         let mut hash = blake3::hash(&batch.ready);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = batch.ready.as_slice();
@@ -64,7 +64,7 @@ impl Appender {
         if !bytes.is_empty() {
             self.file.write_at(bytes, state.end)?;
         }
-        let mut receipt = batch.receipt(rejects(&batch.unreadable)?);
+        let mut receipt = batch.receipt();
         let length = bytes.len() as u64;
         receipt.place = Some(Place {
             offset: state.end,
@@ -75,6 +75,14 @@ impl Appender {
         state.end += length;
         state.frames += u64::from(length > 0);
         Ok(receipt)
+    }
+
+    /// Where the next frame begins.
+    pub(crate) fn end(&self) -> u64 {
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .end
     }
 
     pub(crate) fn sync(&self) -> Result<()> {

@@ -273,6 +273,17 @@ impl Draft {
         })
     }
 
+    /// The sealed archive, under whichever name it has.
+    pub fn sealed(&self) -> Result<super::Archive> {
+        let partial = self.partial();
+        let key = if self.storage.exists(&partial)? {
+            &partial
+        } else {
+            &self.name
+        };
+        super::Archive::open_in(self.storage.clone(), key)
+    }
+
     /// Gives the sealed archive its final name, durably, and returns its path.
     pub fn publish(&self) -> Result<PathBuf> {
         let partial = self.partial();

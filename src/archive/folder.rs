@@ -14,7 +14,7 @@ use super::appender::check_space;
 use super::document::{broken_seal, mark};
 use super::draft::{Draft, Sealed};
 use super::header::{Contents, Header};
-use super::sink::{Batch, Rejects};
+use super::sink::Batch;
 use super::trailer::{self, Ending, Frame, Hex, Trailer};
 use crate::error::{Error, Kind, Result};
 use crate::format::{Codec, Encoder};
@@ -271,8 +271,6 @@ pub(crate) struct Parts {
     codec: Codec,
     part_bytes: u64,
     unsynced: Mutex<Vec<Box<dyn Handle>>>,
-    /// Held while rejects are written, so that their lengths only grow.
-    rejects: Mutex<()>,
 }
 
 /// A part under way.
@@ -290,7 +288,6 @@ impl Parts {
             codec: draft.codec,
             part_bytes,
             unsynced: Mutex::default(),
-            rejects: Mutex::default(),
         }
     }
 
@@ -339,13 +336,9 @@ impl Parts {
     }
 
     /// Completes the part of a batch.
-    pub(crate) fn seal(&self, batch: &mut Batch, rejects: &Rejects) -> Result<Receipt> {
+    pub(crate) fn seal(&self, batch: &mut Batch) -> Result<Receipt> {
         self.write(batch)?;
-        let rejects_length = {
-            let _in_order = self.rejects.lock().unwrap_or_else(PoisonError::into_inner);
-            rejects(&batch.unreadable)?
-        };
-        let mut receipt = batch.receipt(rejects_length);
+        let mut receipt = batch.receipt();
         if let Some(part) = batch.part.take() {
             receipt.bytes = part.length;
             receipt.hash = *part.hasher.finalize().as_bytes();

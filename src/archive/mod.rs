@@ -26,7 +26,7 @@ mod verify;
 pub use draft::{Draft, Format, Sealed};
 pub use header::{Contents, Header, Options, VERSION};
 pub use open::Archive;
-pub use sink::{ArchiveSink, Batch, Rejects, SinkOptions};
+pub use sink::{ArchiveSink, Batch, SinkOptions};
 pub use source::ArchiveSource;
 pub use trailer::{Ending, Frame, Hex, Integrity, KeyText, TenantEntry, TenantState, Trailer};
 pub use verify::{Verdict, verify};

@@ -10,7 +10,7 @@ use super::document;
 use super::folder;
 use super::foreign;
 use super::header::{Contents, Header};
-use super::trailer::Trailer;
+use super::trailer::{TenantState, Trailer};
 use crate::error::{Error, Kind, Result};
 use crate::format::Codec;
 use crate::model::Definition;
@@ -83,6 +83,20 @@ impl Archive {
             Layout::Document(trailer) | Layout::Folder(trailer) => Some(trailer),
             Layout::Foreign => None,
         }
+    }
+
+    /// Every tenant with its state; a foreign document names none.
+    pub fn tenants(&self) -> &[TenantState] {
+        self.trailer()
+            .map(|trailer| trailer.tenants.as_slice())
+            .unwrap_or_default()
+    }
+
+    /// The aliases of its collection; a foreign document names none.
+    pub fn aliases(&self) -> &[String] {
+        self.trailer()
+            .map(|trailer| trailer.aliases.as_slice())
+            .unwrap_or_default()
     }
 
     /// The definition of its collection.

@@ -17,18 +17,11 @@ use crate::format::{
 };
 use crate::job::{Lane, LaneId, Receipt};
 use crate::model::{Key, Times};
-use crate::pipe::{Appetite, Page, Sink, Unreadable, Vector, Visit};
-
-/// Puts the lines of objects that could not be read where rejects go, and returns the length of that file with
-/// them. Called for every batch in the order of places, also with nothing to put. After an error the same lines
-/// come again: it must take back what it wrote of them.
-pub type Rejects = Arc<dyn Fn(&[Unreadable]) -> Result<u64> + Send + Sync>;
+use crate::pipe::{Appetite, Applied, Page, Reject, Sink, Vector, Visit};
 
 /// How a sink works; may change between runs, but for the digest.
 #[derive(Clone)]
 pub struct SinkOptions {
-    /// Where rejects go.
-    pub rejects: Rejects,
     /// Whether receipts get a digest per tenant. All runs of a job must agree.
     pub with_digest: bool,
     /// A part is sealed when it has so many bytes.
@@ -38,7 +31,6 @@ pub struct SinkOptions {
 impl Default for SinkOptions {
     fn default() -> Self {
         SinkOptions {
-            rejects: Arc::new(|_| Ok(0)),
             with_digest: true,
             part_bytes: 8 << 20,
         }
@@ -56,7 +48,6 @@ pub struct ArchiveSink {
     codec: Codec,
     output: Output,
     shape: Option<Arc<Shape>>,
-    options: SinkOptions,
     is_poisoned: AtomicBool,
 }
 
@@ -80,7 +71,7 @@ pub struct Batch {
     pub(crate) count: u32,
     pub(crate) span: Option<(Key, Key)>,
     pub(crate) tallies: Tallies,
-    pub(crate) unreadable: Vec<Unreadable>,
+    pub(crate) unreadable: Vec<Reject>,
     receipt: Option<Receipt>,
 }
 
@@ -94,7 +85,7 @@ impl Batch {
     }
 
     /// A receipt without place, length and hash.
-    pub(crate) fn receipt(&self, rejects_length: u64) -> Receipt {
+    pub(crate) fn receipt(&self) -> Receipt {
         Receipt {
             lane: self.lane,
             seq: self.seq,
@@ -105,7 +96,7 @@ impl Batch {
             hash: *blake3::hash(&[]).as_bytes(),
             accepted: self.count,
             rejected: u32::try_from(self.unreadable.len()).unwrap_or(u32::MAX),
-            rejects_length,
+            rejects_length: 0,
             tenants: self.tallies.list().to_vec(),
         }
     }
@@ -209,7 +200,6 @@ impl ArchiveSink {
                 .with_digest
                 .then(|| Shape::of(&draft.header.definition))
                 .transpose()?,
-            options,
             is_poisoned: AtomicBool::new(false),
         })
     }
@@ -303,18 +293,31 @@ impl Sink for ArchiveSink {
         })
     }
 
-    async fn apply(&self, batch: &mut Batch) -> Result<Receipt> {
+    async fn apply(&self, batch: &mut Batch) -> Result<Applied> {
         self.check(batch)?;
-        if let Some(receipt) = &batch.receipt {
-            return Ok(receipt.clone());
+        if batch.receipt.is_none() {
+            self.finish_frame(batch)?;
+            batch.receipt = Some(match &self.output {
+                Output::Document(appender) => appender.append(batch)?,
+                Output::Folder(parts) => parts.seal(batch)?,
+            });
+            batch.ready = Vec::new();
         }
-        self.finish_frame(batch)?;
-        let receipt = match &self.output {
-            Output::Document(appender) => appender.append(batch, &self.options.rejects)?,
-            Output::Folder(parts) => parts.seal(batch, &self.options.rejects)?,
-        };
-        batch.ready = Vec::new();
-        Ok(batch.receipt.insert(receipt).clone())
+        let receipt = batch
+            .receipt
+            .clone()
+            .ok_or_else(|| Error::new(Kind::Failed, "a batch has no receipt"))?;
+        Ok(Applied {
+            receipt,
+            rejects: batch.unreadable.clone(),
+        })
+    }
+
+    fn origin(&self) -> Option<u64> {
+        match &self.output {
+            Output::Document(appender) => Some(appender.end()),
+            Output::Folder(_) => None,
+        }
     }
 
     fn barrier(&self) -> Result<()> {

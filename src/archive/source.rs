@@ -23,6 +23,7 @@ const LANES: u64 = 4;
 pub struct ArchiveSource {
     archive: Arc<Opened>,
     open: Mutex<HashMap<LaneId, Reader>>,
+    has_objects: bool,
 }
 
 impl Archive {
@@ -31,6 +32,17 @@ impl Archive {
         ArchiveSource {
             archive: self.0.clone(),
             open: Mutex::default(),
+            has_objects: true,
+        }
+    }
+}
+
+impl ArchiveSource {
+    /// The same archive as if it held its definition alone.
+    pub fn without_objects(self) -> Self {
+        ArchiveSource {
+            has_objects: false,
+            ..self
         }
     }
 }
@@ -296,6 +308,9 @@ impl Walk for Joined {
 
 impl Source for ArchiveSource {
     fn lanes(&self) -> Vec<Bounds> {
+        if !self.has_objects {
+            return Vec::new();
+        }
         let end = self.end();
         let count = (end / 4).clamp(1, LANES);
         let border = |lane: u64| end * lane / count;

@@ -17,7 +17,10 @@ use crate::job::{Identity, Job, JobKind, Receipt, Spec, Summary};
 use crate::journal::{JobFolder, State};
 use crate::model::{CollectionName, Definition, Tenant};
 use crate::storage::{Local, Storage};
-use crate::weaviate::{Client, CollectionSource, Connection, Incarnation, Role, TenantState, TenantStatus, definitions_match};
+use crate::weaviate::{
+    Client, CollectionSource, Connection, Incarnation, Role, TenantState, TenantStatus,
+    definitions_match,
+};
 
 /// What `col backup` was asked for, one collection.
 #[derive(Clone, Debug)]
@@ -59,15 +62,28 @@ pub async fn backup(session: &Session, request: &BackupRequest) -> Result<Outcom
         storage: Arc::new(Local::at(&request.destination)),
         folder: claimed.folder.clone(),
         state: claimed.state.clone(),
-        resumed: claimed.opened.job.facts.get("resumed").and_then(|runs| runs.parse().ok()).unwrap_or(0),
+        resumed: claimed
+            .opened
+            .job
+            .facts
+            .get("resumed")
+            .and_then(|runs| runs.parse().ok())
+            .unwrap_or(0),
         request: request.clone(),
         client,
         seen,
         session,
     };
-    let summary = session.run(&verb, claimed, request.collection.as_str()).await?;
+    let summary = session
+        .run(&verb, claimed, request.collection.as_str())
+        .await?;
     let path = verb.folder.state()?.archives.first().map(PathBuf::from);
-    Ok(Outcome { exit_code: summary.exit_code, tally: summary.tally, notes: summary.notes, archive: path })
+    Ok(Outcome {
+        exit_code: summary.exit_code,
+        tally: summary.tally,
+        notes: summary.notes,
+        archive: path,
+    })
 }
 
 /// What was seen of the collection before anything was touched.
@@ -84,11 +100,19 @@ struct Seen {
 }
 
 impl Seen {
-    async fn look(session: &Session, client: &Client, found: &Found, request: &BackupRequest) -> Result<Self> {
+    async fn look(
+        session: &Session,
+        client: &Client,
+        found: &Found,
+        request: &BackupRequest,
+    ) -> Result<Self> {
         let policy = session.context().policy;
         let name = &request.collection;
-        let incarnation =
-            policy.run("look at the collection", || Incarnation::of(client, name, &found.definition)).await?;
+        let incarnation = policy
+            .run("look at the collection", || {
+                Incarnation::of(client, name, &found.definition)
+            })
+            .await?;
         let tenants = match found.definition.has_tenants()? {
             true => policy.run("list tenants", || client.tenants(name)).await?,
             false => Vec::new(),
@@ -96,29 +120,57 @@ impl Seen {
         let (chosen, skipped) = choose(&tenants, found, request)?;
         let mut count = 0;
         for tenant in &chosen {
-            count += policy.run("count objects", || client.count(name, tenant)).await?;
+            count += policy
+                .run("count objects", || client.count(name, tenant))
+                .await?;
         }
-        let server_time = policy.run("ask for the server's time", || client.server_time()).await?;
-        Ok(Seen { incarnation, tenants, chosen, skipped, count, server_time })
+        let server_time = policy
+            .run("ask for the server's time", || client.server_time())
+            .await?;
+        Ok(Seen {
+            incarnation,
+            tenants,
+            chosen,
+            skipped,
+            count,
+            server_time,
+        })
     }
 }
 
 /// The tenants to read and those left out. Reading an inactive tenant would fail, or wake it for good.
-fn choose(tenants: &[TenantState], found: &Found, request: &BackupRequest) -> Result<(Vec<Tenant>, Vec<String>)> {
+fn choose(
+    tenants: &[TenantState],
+    found: &Found,
+    request: &BackupRequest,
+) -> Result<(Vec<Tenant>, Vec<String>)> {
     if !found.definition.has_tenants()? {
         return match request.tenants.first() {
             None => Ok((vec![Tenant::NONE], Vec::new())),
-            Some(_) => Err(Error::new(Kind::Usage, format!("collection `{}` has no tenants to choose from", request.collection))),
+            Some(_) => Err(Error::new(
+                Kind::Usage,
+                format!(
+                    "collection `{}` has no tenants to choose from",
+                    request.collection
+                ),
+            )),
         };
     }
     for name in &request.tenants {
         if !tenants.iter().any(|tenant| tenant.name == *name) {
-            return Err(Error::new(Kind::NotFound, format!("collection `{}` has no tenant `{name}`", request.collection)));
+            return Err(Error::new(
+                Kind::NotFound,
+                format!("collection `{}` has no tenant `{name}`", request.collection),
+            ));
         }
     }
-    let is_chosen = |tenant: &&TenantState| request.tenants.is_empty() || request.tenants.contains(&tenant.name);
-    let (active, inactive): (Vec<&TenantState>, Vec<&TenantState>) =
-        tenants.iter().filter(is_chosen).partition(|tenant| tenant.status == TenantStatus::Hot);
+    let is_chosen = |tenant: &&TenantState| {
+        request.tenants.is_empty() || request.tenants.contains(&tenant.name)
+    };
+    let (active, inactive): (Vec<&TenantState>, Vec<&TenantState>) = tenants
+        .iter()
+        .filter(is_chosen)
+        .partition(|tenant| tenant.status == TenantStatus::Hot);
     if !inactive.is_empty() && !request.skip_inactive && request.with_data {
         return Err(Error::new(
             Kind::SourceRefused,
@@ -126,33 +178,60 @@ fn choose(tenants: &[TenantState], found: &Found, request: &BackupRequest) -> Re
         )
         .with_hint("activate them first, pass --skip-inactive to leave them out, or choose others with --tenant"));
     }
-    let chosen = active.iter().map(|tenant| Tenant::named(&tenant.name)).collect();
-    Ok((chosen, inactive.iter().map(|tenant| tenant.name.clone()).collect()))
+    let chosen = active
+        .iter()
+        .map(|tenant| Tenant::named(&tenant.name))
+        .collect();
+    Ok((
+        chosen,
+        inactive.iter().map(|tenant| tenant.name.clone()).collect(),
+    ))
 }
 
 fn identity(request: &BackupRequest) -> Result<Identity> {
     let destination = target::absolute(&request.destination)?;
     Ok(Identity {
-        collections: request.group.iter().map(CollectionName::to_string).collect(),
+        collections: request
+            .group
+            .iter()
+            .map(CollectionName::to_string)
+            .collect(),
         tenants: request.tenants.clone(),
         with_data: request.with_data,
         with_vectors: request.with_vectors,
         format: request.format.name().to_owned(),
         compression: request.codec.name().to_owned(),
-        settings: if request.skip_inactive { vec![("inactive tenants".into(), "left out".into())] } else { Vec::new() },
+        settings: if request.skip_inactive {
+            vec![("inactive tenants".into(), "left out".into())]
+        } else {
+            Vec::new()
+        },
         ..Identity::of(JobKind::Backup, request.collection.as_str(), &destination)
     })
 }
 
 fn plan(request: &BackupRequest, client: &Client, found: &Found, seen: &Seen) -> Plan {
     let mut plan = Plan::new(format!("back up collection `{}`", request.collection));
-    plan.field("exists", "yes").field("server", format!("{} (Weaviate {})", client.address(), found.version));
-    plan.field("type", if request.with_data { "full" } else { "schema-only" });
-    plan.field("output", request.destination.display()).field("format", request.format.name());
-    plan.field("compression", request.codec.name()).field("objects", grouped(seen.count));
+    plan.field("exists", "yes").field(
+        "server",
+        format!("{} (Weaviate {})", client.address(), found.version),
+    );
+    plan.field(
+        "type",
+        if request.with_data {
+            "full"
+        } else {
+            "schema-only"
+        },
+    );
+    plan.field("output", request.destination.display())
+        .field("format", request.format.name());
+    plan.field("compression", request.codec.name())
+        .field("objects", grouped(seen.count));
     target::describe_definition(&mut plan, &found.definition);
     if !seen.tenants.is_empty() {
-        plan.field("tenants", grouped(seen.tenants.len() as u64)).field("tenants left out", seen.skipped.len());
+        plan.field("tenants", grouped(seen.tenants.len() as u64))
+            .field("tenants left out", seen.skipped.len());
     }
     plan.field("protocol", "REST");
     plan
@@ -171,7 +250,10 @@ fn claim(
             Unfinished::Refuse => return Err(session.in_the_way(&state)),
             Unfinished::Restart => discard(session, folder, &state)?,
             Unfinished::Resume if is_too_old(session, &state)? => {
-                session.warn(&format!("job {} is too old to be resumed; the backup begins anew", state.job));
+                session.warn(&format!(
+                    "job {} is too old to be resumed; the backup begins anew",
+                    state.job
+                ));
                 discard(session, folder, &state)?;
             }
             Unfinished::Resume => {
@@ -181,15 +263,21 @@ fn claim(
             }
         }
     }
-    let claimed = session.begin(&Spec { identity, tuning: session.tuning.clone() }, |state| {
-        state.incarnation = Some(seen.incarnation.shards.clone());
-        state.total = Some(if request.with_data { seen.count } else { 0 });
-        state.address = Some(client.address().to_owned());
-        state.extra.insert("version".into(), found.version.clone());
-        if let Some(time) = seen.server_time {
-            state.extra.insert("server time".into(), time.to_string());
-        }
-    })?;
+    let claimed = session.begin(
+        &Spec {
+            identity,
+            tuning: session.tuning.clone(),
+        },
+        |state| {
+            state.incarnation = Some(seen.incarnation.shards.clone());
+            state.total = Some(if request.with_data { seen.count } else { 0 });
+            state.address = Some(client.address().to_owned());
+            state.extra.insert("version".into(), found.version.clone());
+            if let Some(time) = seen.server_time {
+                state.extra.insert("server time".into(), time.to_string());
+            }
+        },
+    )?;
     // The header must come out the same in every run, whatever the server says by then.
     claimed.folder.save_definition(found.definition.text())?;
     Ok(claimed)
@@ -203,7 +291,9 @@ fn is_too_old(session: &Session, state: &State) -> Result<bool> {
 
 /// The same life of the collection at another address is gone on with; another life at the same address is not.
 fn check_same_life(session: &Session, state: &State, client: &Client, seen: &Seen) -> Result<()> {
-    let then = Incarnation { shards: state.incarnation.clone().unwrap_or_default() };
+    let then = Incarnation {
+        shards: state.incarnation.clone().unwrap_or_default(),
+    };
     if !then.may_equal(&seen.incarnation) {
         return Err(Error::new(
             Kind::Mismatch,
@@ -211,8 +301,15 @@ fn check_same_life(session: &Session, state: &State, client: &Client, seen: &See
         )
         .with_hint("pass --restart to back up the new one from its beginning"));
     }
-    if let Some(address) = state.address.as_deref().filter(|address| *address != client.address()) {
-        session.warn(&format!("the job began at {address} and goes on at {}: it is the same collection", client.address()));
+    if let Some(address) = state
+        .address
+        .as_deref()
+        .filter(|address| *address != client.address())
+    {
+        session.warn(&format!(
+            "the job began at {address} and goes on at {}: it is the same collection",
+            client.address()
+        ));
     }
     Ok(())
 }
@@ -223,7 +320,10 @@ pub(super) fn discard(session: &Session, folder: JobFolder, state: &State) -> Re
         let storage = Local::at(&state.spec.identity.target);
         storage.remove(&format!(".{name}.partial"))?;
     }
-    session.reporter.event(&Event::Note(&format!("job {} and its unfinished archive are removed", state.job)));
+    session.reporter.event(&Event::Note(&format!(
+        "job {} and its unfinished archive are removed",
+        state.job
+    )));
     folder.remove()
 }
 
@@ -241,9 +341,17 @@ struct Backup<'a> {
 impl Backup<'_> {
     fn header(&self) -> Result<Header> {
         let text = self.folder.definition()?.ok_or_else(|| {
-            Error::new(Kind::JournalDamaged, "the job has lost the definition it began with").with_hint("begin anew with --restart")
+            Error::new(
+                Kind::JournalDamaged,
+                "the job has lost the definition it began with",
+            )
+            .with_hint("begin anew with --restart")
         })?;
-        let contents = if self.request.with_data { Contents::Full } else { Contents::SchemaOnly };
+        let contents = if self.request.with_data {
+            Contents::Full
+        } else {
+            Contents::SchemaOnly
+        };
         let mut header = Header::new(Definition::parse(text)?, contents, self.state.started_at()?)?;
         header.weaviate_version = self.state.extra.get("version").cloned().unwrap_or_default();
         header.batch_size = self.state.spec.tuning.batch_size.unwrap_or(0);
@@ -253,28 +361,47 @@ impl Backup<'_> {
         header.options.tenants = self.request.tenants.clone();
         header.options.skipped_tenants = self.seen.skipped.clone();
         header.options.vectors = self.request.with_vectors;
-        header.options.group = self.request.group.iter().map(CollectionName::to_string).collect();
+        header.options.group = self
+            .request
+            .group
+            .iter()
+            .map(CollectionName::to_string)
+            .collect();
         header.options.job = self.state.job.to_string();
         header.options.incarnation = self.state.incarnation.clone().unwrap_or_default();
         Ok(header)
     }
 
     fn draft(&self, job: &Job) -> Result<Draft> {
-        Draft::resume(self.storage.clone(), fact(job, "archive")?, fact(job, "header")?)
+        Draft::resume(
+            self.storage.clone(),
+            fact(job, "archive")?,
+            fact(job, "header")?,
+        )
     }
 
     fn begin_archive(&self) -> Result<Facts> {
-        let draft = Draft::new(self.storage.clone(), self.header()?, self.request.format, self.request.codec);
+        let draft = Draft::new(
+            self.storage.clone(),
+            self.header()?,
+            self.request.format,
+            self.request.codec,
+        );
         // Written before the file is made, so that whoever gives the job up finds it.
         self.folder.update_state(|state| {
-            state.extra.insert("archive".into(), draft.name().to_owned());
+            state
+                .extra
+                .insert("archive".into(), draft.name().to_owned());
             state.archives = vec![draft.path().display().to_string()];
         })?;
         draft.create(self.sink_options())?;
         Ok(Facts::from([
             ("archive".into(), draft.name().to_owned()),
             ("header".into(), draft.header_hash()),
-            ("expected".into(), self.state.total.unwrap_or(self.seen.count).to_string()),
+            (
+                "expected".into(),
+                self.state.total.unwrap_or(self.seen.count).to_string(),
+            ),
         ]))
     }
 
@@ -288,16 +415,27 @@ impl Backup<'_> {
         let found = target::find(self.session, &self.client, name).await?;
         let now = Incarnation::of(&self.client, name, &found.definition).await?;
         if !self.seen.incarnation.may_equal(&now) {
-            return Err(Error::new(Kind::SourceRefused, format!("collection `{name}` was deleted and created again while it was read"))
-                .with_hint("begin anew with --restart"));
+            return Err(Error::new(
+                Kind::SourceRefused,
+                format!("collection `{name}` was deleted and created again while it was read"),
+            )
+            .with_hint("begin anew with --restart"));
         }
         let mut count = 0;
         for tenant in &self.seen.chosen {
             count += self.client.count(name, tenant).await?;
         }
         let mut facts = Facts::from([("after".into(), count.to_string())]);
-        if !definitions_match(&Definition::parse(self.folder.definition()?.unwrap_or_default())?, &found.definition)?.is_empty() {
-            facts.insert("definition at end".into(), found.definition.text().to_owned());
+        if !definitions_match(
+            &Definition::parse(self.folder.definition()?.unwrap_or_default())?,
+            &found.definition,
+        )?
+        .is_empty()
+        {
+            facts.insert(
+                "definition at end".into(),
+                found.definition.text().to_owned(),
+            );
         }
         if let Ok(aliases) = self.client.aliases(name).await {
             facts.insert("aliases".into(), serde_json::json!(aliases).to_string());
@@ -306,8 +444,16 @@ impl Backup<'_> {
     }
 
     fn ending(&self, job: &Job) -> Result<Ending> {
-        let definition = job.facts.get("definition at end").map(|text| Definition::parse(text.clone())).transpose()?;
-        let aliases = job.facts.get("aliases").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let definition = job
+            .facts
+            .get("definition at end")
+            .map(|text| Definition::parse(text.clone()))
+            .transpose()?;
+        let aliases = job
+            .facts
+            .get("aliases")
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
         Ok(Ending {
             finished: Timestamp::now(),
             resumed: self.resumed,
@@ -319,12 +465,24 @@ impl Backup<'_> {
     }
 
     fn seal(&self, job: &Job) -> Result<Facts> {
-        let sealed = self.draft(job)?.seal(&receipts(job), &self.ending(job)?, self.sink_options().with_digest)?;
-        Ok(Facts::from([("seal".into(), sealed.seal), ("bytes".into(), sealed.bytes.to_string())]))
+        let sealed = self.draft(job)?.seal(
+            &receipts(job),
+            &self.ending(job)?,
+            self.sink_options().with_digest,
+        )?;
+        Ok(Facts::from([
+            ("seal".into(), sealed.seal),
+            ("bytes".into(), sealed.bytes.to_string()),
+        ]))
     }
 
     fn started_on_server(&self) -> Result<i64> {
-        match self.state.extra.get("server time").and_then(|time| time.parse().ok()) {
+        match self
+            .state
+            .extra
+            .get("server time")
+            .and_then(|time| time.parse().ok())
+        {
             Some(time) => Ok(time),
             None => Ok(self.state.started_at()?.as_millisecond()),
         }
@@ -333,22 +491,40 @@ impl Backup<'_> {
     /// A live id that is missing in the archive and is older than the backup is a loss; everything else came or went
     /// while the backup ran.
     async fn account(&self, job: &Job) -> Result<Facts> {
-        let counts = [job.tally.accepted + job.tally.rejected, fact_number(job, "expected").unwrap_or(0), fact_number(job, "after").unwrap_or(0)];
+        let counts = [
+            job.tally.accepted + job.tally.rejected,
+            fact_number(job, "expected").unwrap_or(0),
+            fact_number(job, "after").unwrap_or(0),
+        ];
         if !self.request.with_data || counts.iter().all(|count| *count == counts[0]) {
             return Ok(Facts::new());
         }
-        self.session.reporter.event(&Event::Stage { doing: "compare ids, because the collection changed while it was read" });
+        self.session.reporter.event(&Event::Stage {
+            doing: "compare ids, because the collection changed while it was read",
+        });
         let archive = self.draft(job)?.sealed()?;
-        let source = CollectionSource::new(self.client.clone(), self.request.collection.clone(), self.seen.chosen.clone(), false);
+        let source = CollectionSource::new(
+            self.client.clone(),
+            self.request.collection.clone(),
+            self.seen.chosen.clone(),
+            false,
+        );
         let rejects = census::read_rejected(&self.folder)?;
-        let census = census::compare(&source, &archive, &rejects, self.started_on_server()?).await?;
+        let census =
+            census::compare(&source, &archive, &rejects, self.started_on_server()?).await?;
         Ok(census.facts())
     }
 }
 
 fn archived(tenant: &TenantState) -> crate::archive::TenantState {
-    let status = serde_json::json!(tenant.status).as_str().unwrap_or_default().to_owned();
-    crate::archive::TenantState { name: tenant.name.clone(), status }
+    let status = serde_json::json!(tenant.status)
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    crate::archive::TenantState {
+        name: tenant.name.clone(),
+        status,
+    }
 }
 
 fn receipts(job: &Job) -> Vec<&Receipt> {
@@ -359,19 +535,33 @@ fn notes(job: &Job) -> Vec<String> {
     let number = |name: &str| fact_number(job, name).unwrap_or(0);
     let mut notes = Vec::new();
     if job.tally.rejected > 0 {
-        notes.push(format!("{} objects could not be read; they are named in rejects.jsonl", grouped(job.tally.rejected)));
+        notes.push(format!(
+            "{} objects could not be read; they are named in rejects.jsonl",
+            grouped(job.tally.rejected)
+        ));
     }
     if number("lost") > 0 {
-        notes.push(format!("{} objects older than the backup are not in the archive", grouped(number("lost"))));
+        notes.push(format!(
+            "{} objects older than the backup are not in the archive",
+            grouped(number("lost"))
+        ));
     }
     if number("added") > 0 {
-        notes.push(format!("{} objects were added while the backup ran and are not in the archive", grouped(number("added"))));
+        notes.push(format!(
+            "{} objects were added while the backup ran and are not in the archive",
+            grouped(number("added"))
+        ));
     }
     if number("removed") > 0 {
-        notes.push(format!("{} objects were deleted while the backup ran and are in the archive", grouped(number("removed"))));
+        notes.push(format!(
+            "{} objects were deleted while the backup ran and are in the archive",
+            grouped(number("removed"))
+        ));
     }
     if job.facts.contains_key("definition at end") {
-        notes.push("the definition changed while the backup ran; both are in the archive".to_owned());
+        notes.push(
+            "the definition changed while the backup ran; both are in the archive".to_owned(),
+        );
     }
     notes
 }
@@ -388,10 +578,21 @@ impl Verb for Backup<'_> {
     }
 
     async fn ends(&self, job: &Job) -> Result<(CollectionSource, ArchiveSink)> {
-        let tenants = if self.request.with_data { self.seen.chosen.clone() } else { Vec::new() };
+        let tenants = if self.request.with_data {
+            self.seen.chosen.clone()
+        } else {
+            Vec::new()
+        };
         let name = self.request.collection.clone();
-        let source = CollectionSource::new(self.client.clone(), name, tenants, self.request.with_vectors);
-        let sink = self.draft(job)?.reopen(&receipts(job), self.sink_options())?;
+        let source = CollectionSource::new(
+            self.client.clone(),
+            name,
+            tenants,
+            self.request.with_vectors,
+        );
+        let sink = self
+            .draft(job)?
+            .reopen(&receipts(job), self.sink_options())?;
         Ok((source, sink))
     }
 
@@ -404,7 +605,10 @@ impl Verb for Backup<'_> {
             3 => self.seal(job).map(Some),
             4 => {
                 let path = self.draft(job)?.publish()?;
-                Ok(Some(Facts::from([("path".into(), path.display().to_string())])))
+                Ok(Some(Facts::from([(
+                    "path".into(),
+                    path.display().to_string(),
+                )])))
             }
             _ => Ok(None),
         }
@@ -413,13 +617,20 @@ impl Verb for Backup<'_> {
     fn summary(&self, job: &Job) -> Summary {
         let mut notes = notes(job);
         if !self.seen.skipped.is_empty() {
-            notes.push(format!("{} inactive tenants were left out", self.seen.skipped.len()));
+            notes.push(format!(
+                "{} inactive tenants were left out",
+                self.seen.skipped.len()
+            ));
         }
         let exit_code = match (fact_number(job, "lost").unwrap_or(0), job.tally.rejected) {
             (0, 0) => 0,
             (0, _) => 3,
             _ => 13,
         };
-        Summary { exit_code, tally: job.tally, notes }
+        Summary {
+            exit_code,
+            tally: job.tally,
+            notes,
+        }
     }
 }

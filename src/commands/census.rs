@@ -28,17 +28,30 @@ pub(super) struct Census {
 impl Census {
     pub fn facts(self) -> Facts {
         let fact = |name: &str, number: u64| (name.to_owned(), number.to_string());
-        Facts::from([fact("lost", self.lost), fact("added", self.added), fact("removed", self.removed)])
+        Facts::from([
+            fact("lost", self.lost),
+            fact("added", self.added),
+            fact("removed", self.removed),
+        ])
     }
 
     fn live_only(&mut self, times: Times, started: i64) {
-        if times.created < started { self.lost += 1 } else { self.added += 1 }
+        if times.created < started {
+            self.lost += 1
+        } else {
+            self.added += 1
+        }
     }
 }
 
 /// Compares the live ids with those in a sealed archive. `known` are those that could not be read; `started` is the
 /// server's time at the beginning, in Unix milliseconds.
-pub(super) async fn compare(live: &CollectionSource, archive: &Archive, known: &BTreeSet<Key>, started: i64) -> Result<Census> {
+pub(super) async fn compare(
+    live: &CollectionSource,
+    archive: &Archive,
+    known: &BTreeSet<Key>,
+    started: i64,
+) -> Result<Census> {
     let mut census = Census::default();
     let archived = archive.source();
     let mut archived = InOrder::of(&archived, lanes_in_order(archive));
@@ -53,7 +66,9 @@ pub(super) async fn compare(live: &CollectionSource, archive: &Archive, known: &
         };
         match (&theirs, order) {
             (_, Ordering::Less) => census.removed += 1,
-            (Some((key, times)), Ordering::Greater) if !known.contains(key) => census.live_only(*times, started),
+            (Some((key, times)), Ordering::Greater) if !known.contains(key) => {
+                census.live_only(*times, started)
+            }
             _ => {}
         }
         if order != Ordering::Greater {
@@ -67,11 +82,23 @@ pub(super) async fn compare(live: &CollectionSource, archive: &Archive, known: &
 
 /// One lane per frame, by their first keys: lanes of a backup do not overlap, so their frames come in order of keys.
 fn lanes_in_order(archive: &Archive) -> Vec<Bounds> {
-    let frames = archive.trailer().map(|trailer| trailer.integrity.frames.as_slice()).unwrap_or_default();
-    let mut order: Vec<(Option<&Key>, u64)> =
-        frames.iter().zip(0..).map(|(frame, index)| (frame.first.as_ref().map(|key| &key.0), index)).collect();
+    let frames = archive
+        .trailer()
+        .map(|trailer| trailer.integrity.frames.as_slice())
+        .unwrap_or_default();
+    let mut order: Vec<(Option<&Key>, u64)> = frames
+        .iter()
+        .zip(0..)
+        .map(|(frame, index)| (frame.first.as_ref().map(|key| &key.0), index))
+        .collect();
     order.sort();
-    order.into_iter().map(|(_, index)| Bounds::Frames { from: index, to: index + 1 }).collect()
+    order
+        .into_iter()
+        .map(|(_, index)| Bounds::Frames {
+            from: index,
+            to: index + 1,
+        })
+        .collect()
 }
 
 /// The keys that a backup could not read, from its file of rejects.
@@ -85,13 +112,22 @@ pub(super) fn read_rejected(folder: &JobFolder) -> Result<BTreeSet<Key>> {
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
-        Err(cause) => return Err(Error::new(Kind::Failed, format!("cannot read `{}`", path.display())).with_cause(cause)),
+        Err(cause) => {
+            return Err(
+                Error::new(Kind::Failed, format!("cannot read `{}`", path.display()))
+                    .with_cause(cause),
+            );
+        }
     };
     let mut keys = BTreeSet::new();
     for line in text.lines() {
-        let line: Line = serde_json::from_str(line)
-            .map_err(|cause| Error::new(Kind::Failed, format!("`{}` is damaged", path.display())).with_cause(cause))?;
-        keys.insert(Key { tenant: Tenant::named(line.tenant.as_deref().unwrap_or("")), id: ObjectId::parse(&line.id)? });
+        let line: Line = serde_json::from_str(line).map_err(|cause| {
+            Error::new(Kind::Failed, format!("`{}` is damaged", path.display())).with_cause(cause)
+        })?;
+        keys.insert(Key {
+            tenant: Tenant::named(line.tenant.as_deref().unwrap_or("")),
+            id: ObjectId::parse(&line.id)?,
+        });
     }
     Ok(keys)
 }
@@ -106,7 +142,12 @@ struct InOrder<'a, S: Source> {
 
 impl<'a, S: Source> InOrder<'a, S> {
     fn of(source: &'a S, bounds: Vec<Bounds>) -> Self {
-        InOrder { source, bounds: bounds.into_iter(), lane: None, page: Vec::new().into_iter() }
+        InOrder {
+            source,
+            bounds: bounds.into_iter(),
+            lane: None,
+            page: Vec::new().into_iter(),
+        }
     }
 
     async fn next(&mut self) -> Result<Option<(Key, Times)>> {
@@ -114,7 +155,11 @@ impl<'a, S: Source> InOrder<'a, S> {
             if let Some(next) = self.page.next() {
                 return Ok(Some(next));
             }
-            let Some(lane) = self.lane.take().or_else(|| self.bounds.next().map(whole_lane)) else {
+            let Some(lane) = self
+                .lane
+                .take()
+                .or_else(|| self.bounds.next().map(whole_lane))
+            else {
                 return Ok(None);
             };
             self.read(lane).await?;
@@ -122,7 +167,17 @@ impl<'a, S: Source> InOrder<'a, S> {
     }
 
     async fn read(&mut self, mut lane: Lane) -> Result<()> {
-        let page = self.source.fetch(&lane, &lane.cursor, Budget { objects: 1_000, bytes: 4 << 20 }).await?;
+        let page = self
+            .source
+            .fetch(
+                &lane,
+                &lane.cursor,
+                Budget {
+                    objects: 1_000,
+                    bytes: 4 << 20,
+                },
+            )
+            .await?;
         let mut keys = Keys(Vec::with_capacity(page.keys.len()));
         page.objects.walk(&mut keys)?;
         self.page = keys.0.into_iter();
@@ -135,7 +190,15 @@ impl<'a, S: Source> InOrder<'a, S> {
 }
 
 fn whole_lane(bounds: Bounds) -> Lane {
-    Lane { id: 0, pass: Pass::Objects, bounds, cursor: Cursor::Start, seq: 0, intent: None, is_drained: false }
+    Lane {
+        id: 0,
+        pass: Pass::Objects,
+        bounds,
+        cursor: Cursor::Start,
+        seq: 0,
+        intent: None,
+        is_drained: false,
+    }
 }
 
 struct Keys(Vec<(Key, Times)>);

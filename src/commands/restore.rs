@@ -13,8 +13,8 @@ use crate::job::{Identity, Job, JobKind, Spec, Summary};
 use crate::journal::{JobFolder, Obligation, State};
 use crate::model::{CollectionName, Definition, Tenant};
 use crate::weaviate::{
-    Client, Collection, CollectionSink, Connection, Incarnation, Role, TenantState, TenantStatus, creatable, definitions_match,
-    with_name,
+    Client, Collection, CollectionSink, Connection, Incarnation, Role, TenantState, TenantStatus,
+    creatable, definitions_match, with_name,
 };
 
 /// What `col restore` was asked for, one archive.
@@ -40,7 +40,10 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
     for warning in archive.warnings() {
         session.warn(warning);
     }
-    let name = request.name.clone().unwrap_or_else(|| archive.header().collection.clone());
+    let name = request
+        .name
+        .clone()
+        .unwrap_or_else(|| archive.header().collection.clone());
     let definition = with_name(&archive.header().definition, &name)?;
     refuse_what_is_not_restored_yet(&archive, &definition)?;
     let client = Arc::new(Client::new(&request.connection, Role::Target)?);
@@ -49,7 +52,11 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
     if let Some(outcome) = answer_again(session, &client, &identity, &name).await? {
         return Ok(outcome);
     }
-    let there = session.context().policy.run("look for the collection", || client.collection(&name)).await?;
+    let there = session
+        .context()
+        .policy
+        .run("look for the collection", || client.collection(&name))
+        .await?;
     session.show_plan(&plan(request, &archive, &client, &version, &name, &there));
     if session.is_dry_run {
         check_target(request, &client, &name, &there).await?;
@@ -66,7 +73,12 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
         definition,
     };
     let summary = session.run(&verb, claimed, name.as_str()).await?;
-    Ok(Outcome { exit_code: summary.exit_code, tally: summary.tally, notes: summary.notes, archive: None })
+    Ok(Outcome {
+        exit_code: summary.exit_code,
+        tally: summary.tally,
+        notes: summary.notes,
+        archive: None,
+    })
 }
 
 /// Nothing is ever dropped silently: what this version cannot write is refused by name.
@@ -92,18 +104,31 @@ fn refuse_what_is_not_restored_yet(archive: &Archive, definition: &Definition) -
     .with_hint("restore it with a version that can"))
 }
 
-fn identity(request: &RestoreRequest, archive: &Archive, name: &CollectionName) -> Result<Identity> {
+fn identity(
+    request: &RestoreRequest,
+    archive: &Archive,
+    name: &CollectionName,
+) -> Result<Identity> {
     Ok(Identity {
         with_data: !request.skip_data,
         merge: request.merge,
         archive_hash: archive.hash().to_owned(),
         collections: vec![archive.header().collection.to_string()],
-        ..Identity::of(JobKind::Restore, &target::absolute(&request.archive)?, name.as_str())
+        ..Identity::of(
+            JobKind::Restore,
+            &target::absolute(&request.archive)?,
+            name.as_str(),
+        )
     })
 }
 
 /// A finished restore answers again with its own exit code, if the target still is as it left it.
-async fn answer_again(session: &Session, client: &Client, identity: &Identity, name: &CollectionName) -> Result<Option<Outcome>> {
+async fn answer_again(
+    session: &Session,
+    client: &Client,
+    identity: &Identity,
+    name: &CollectionName,
+) -> Result<Option<Outcome>> {
     if session.unfinished != Unfinished::Resume || session.unfinished(identity)?.is_some() {
         return Ok(None);
     }
@@ -112,11 +137,17 @@ async fn answer_again(session: &Session, client: &Client, identity: &Identity, n
     };
     let left = |name: &str| state.extra.get(name).cloned().unwrap_or_default();
     let policy = session.context().policy;
-    let is_as_left = match policy.run("look for the collection", || client.collection(name)).await? {
+    let is_as_left = match policy
+        .run("look for the collection", || client.collection(name))
+        .await?
+    {
         Collection::Found(definition) => {
             let incarnation = Incarnation::of(client, name, &definition).await?;
-            let count = policy.run("count objects", || client.count(name, &Tenant::NONE)).await;
-            let same_count = count.is_ok_and(|count| count.to_string() == left("count")) || definition.has_tenants()?;
+            let count = policy
+                .run("count objects", || client.count(name, &Tenant::NONE))
+                .await;
+            let same_count = count.is_ok_and(|count| count.to_string() == left("count"))
+                || definition.has_tenants()?;
             Incarnation::from_text(&left("incarnation")).may_equal(&incarnation) && same_count
         }
         _ => false,
@@ -128,49 +159,108 @@ async fn answer_again(session: &Session, client: &Client, identity: &Identity, n
         )
         .with_hint("restore under another name, or pass --restart to begin anew"));
     }
-    session.reporter.event(&Event::Note(&format!("job {} has restored this archive already; nothing to do", state.job)));
-    Ok(Some(Outcome { exit_code: state.exit_code.unwrap_or(0), tally: state.tally, notes: Vec::new(), archive: None }))
+    session.reporter.event(&Event::Note(&format!(
+        "job {} has restored this archive already; nothing to do",
+        state.job
+    )));
+    Ok(Some(Outcome {
+        exit_code: state.exit_code.unwrap_or(0),
+        tally: state.tally,
+        notes: Vec::new(),
+        archive: None,
+    }))
 }
 
 fn last_finished(session: &Session, identity: &Identity) -> Result<Option<State>> {
-    let finished = session.state.jobs()?.into_iter().filter_map(|listed| listed.state.ok());
-    Ok(finished.filter(|state| state.is_done && state.spec.identity == *identity).last())
+    let finished = session
+        .state
+        .jobs()?
+        .into_iter()
+        .filter_map(|listed| listed.state.ok());
+    Ok(finished
+        .filter(|state| state.is_done && state.spec.identity == *identity)
+        .last())
 }
 
-fn plan(request: &RestoreRequest, archive: &Archive, client: &Client, version: &str, name: &CollectionName, there: &Collection) -> Plan {
-    let mut plan = Plan::new(format!("restore `{}` as collection `{name}`", request.archive.display()));
+fn plan(
+    request: &RestoreRequest,
+    archive: &Archive,
+    client: &Client,
+    version: &str,
+    name: &CollectionName,
+    there: &Collection,
+) -> Plan {
+    let mut plan = Plan::new(format!(
+        "restore `{}` as collection `{name}`",
+        request.archive.display()
+    ));
     let header = archive.header();
     let exists = match there {
         Collection::Found(_) => "yes",
         Collection::Alias(_) => "an alias has this name",
         Collection::Missing => "no",
     };
-    plan.field("server", format!("{} (Weaviate {version})", client.address())).field("exists", exists);
-    plan.field("archive of", format!("`{}`, Weaviate {}", header.collection, header.weaviate_version));
+    plan.field(
+        "server",
+        format!("{} (Weaviate {version})", client.address()),
+    )
+    .field("exists", exists);
+    plan.field(
+        "archive of",
+        format!(
+            "`{}`, Weaviate {}",
+            header.collection, header.weaviate_version
+        ),
+    );
     plan.field("type", header.contents.name());
-    plan.field("objects", if request.skip_data { "0".to_owned() } else { grouped(archive.object_count()) });
+    plan.field(
+        "objects",
+        if request.skip_data {
+            "0".to_owned()
+        } else {
+            grouped(archive.object_count())
+        },
+    );
     target::describe_definition(&mut plan, &header.definition);
-    if !archive.trailer().tenants.is_empty() {
-        plan.field("tenants", archive.trailer().tenants.len());
+    if !archive.tenants().is_empty() {
+        plan.field("tenants", archive.tenants().len());
     }
-    plan.field("conflicts", if request.merge { "existing objects of the same id are overwritten" } else { "none: the collection is new" });
+    plan.field(
+        "conflicts",
+        if request.merge {
+            "existing objects of the same id are overwritten"
+        } else {
+            "none: the collection is new"
+        },
+    );
     plan.field("protocol", "REST");
     plan
 }
 
 /// Refuses a target that is in the way, before anything is touched.
-async fn check_target(request: &RestoreRequest, client: &Client, name: &CollectionName, there: &Collection) -> Result<()> {
+async fn check_target(
+    request: &RestoreRequest,
+    client: &Client,
+    name: &CollectionName,
+    there: &Collection,
+) -> Result<()> {
     match there {
-        Collection::Alias(real) => Err(Error::new(Kind::TargetRefused, format!("`{name}` is an alias of collection `{real}`"))
-            .with_hint("pass --name <NEW> to restore under another name")),
+        Collection::Alias(real) => Err(Error::new(
+            Kind::TargetRefused,
+            format!("`{name}` is an alias of collection `{real}`"),
+        )
+        .with_hint("pass --name <NEW> to restore under another name")),
         Collection::Found(definition) if !request.merge => {
             let holds = match client.count(name, &Tenant::NONE).await {
                 Ok(count) => format!(" and holds {} objects", grouped(count)),
                 Err(_) if definition.has_tenants()? => String::new(),
                 Err(error) => return Err(error),
             };
-            Err(Error::new(Kind::TargetRefused, format!("collection `{name}` already exists{holds}"))
-                .with_hint("pass --merge to restore into it, or --name <NEW> to restore beside it"))
+            Err(Error::new(
+                Kind::TargetRefused,
+                format!("collection `{name}` already exists{holds}"),
+            )
+            .with_hint("pass --merge to restore into it, or --name <NEW> to restore beside it"))
         }
         _ => Ok(()),
     }
@@ -193,7 +283,9 @@ async fn claim(
                 session.check_identity(&state, &identity)?;
                 return session.go_on(folder, state);
             }
-            Unfinished::Restart => return restart(session, request, identity, archive, client, name, folder).await,
+            Unfinished::Restart => {
+                return restart(session, request, identity, archive, client, name, folder).await;
+            }
         }
     }
     check_target(request, client, name, there).await?;
@@ -211,7 +303,12 @@ async fn restart(
     folder: JobFolder,
 ) -> Result<Claimed> {
     for obligation in folder.obligations()? {
-        if let Obligation::CreatedCollection { name: created, shards, .. } = &obligation {
+        if let Obligation::CreatedCollection {
+            name: created,
+            shards,
+            ..
+        } = &obligation
+        {
             remove_created(session, client, created, shards).await?;
         }
         folder.discharge(&obligation)?;
@@ -222,27 +319,55 @@ async fn restart(
     begin(session, request, identity, archive, client)
 }
 
-async fn remove_created(session: &Session, client: &Client, created: &str, shards: &[String]) -> Result<()> {
+async fn remove_created(
+    session: &Session,
+    client: &Client,
+    created: &str,
+    shards: &[String],
+) -> Result<()> {
     let name = CollectionName::parse(created)?;
     let Collection::Found(definition) = client.collection(&name).await? else {
         return Ok(());
     };
     let now = Incarnation::of(client, &name, &definition).await?;
-    let ours = Incarnation { shards: shards.to_vec() };
+    let ours = Incarnation {
+        shards: shards.to_vec(),
+    };
     if shards.is_empty() || !ours.may_equal(&now) {
-        return Err(Error::new(Kind::TargetRefused, format!("collection `{name}` cannot be shown to be the one that the job created"))
-            .with_hint("remove it yourself, or restore under another name"));
+        return Err(Error::new(
+            Kind::TargetRefused,
+            format!("collection `{name}` cannot be shown to be the one that the job created"),
+        )
+        .with_hint("remove it yourself, or restore under another name"));
     }
-    session.reporter.event(&Event::Note(&format!("collection `{name}`, which the job created, is removed")));
+    session.reporter.event(&Event::Note(&format!(
+        "collection `{name}`, which the job created, is removed"
+    )));
     client.delete(&name).await
 }
 
-fn begin(session: &Session, request: &RestoreRequest, identity: Identity, archive: &Archive, client: &Client) -> Result<Claimed> {
-    session.begin(&Spec { identity, tuning: session.tuning.clone() }, |state| {
-        state.total = Some(if request.skip_data { 0 } else { archive.object_count() });
-        state.address = Some(client.address().to_owned());
-        state.archives = vec![request.archive.display().to_string()];
-    })
+fn begin(
+    session: &Session,
+    request: &RestoreRequest,
+    identity: Identity,
+    archive: &Archive,
+    client: &Client,
+) -> Result<Claimed> {
+    session.begin(
+        &Spec {
+            identity,
+            tuning: session.tuning.clone(),
+        },
+        |state| {
+            state.total = Some(if request.skip_data {
+                0
+            } else {
+                archive.object_count()
+            });
+            state.address = Some(client.address().to_owned());
+            state.archives = vec![request.archive.display().to_string()];
+        },
+    )
 }
 
 struct Restore<'a> {
@@ -259,18 +384,21 @@ struct Restore<'a> {
 impl Restore<'_> {
     /// Makes sure that the collection is there and is ours, or is the one to merge into.
     async fn make_collection(&self) -> Result<Facts> {
-        self.session.reporter.event(&Event::Stage { doing: "create the collection" });
+        self.session.reporter.event(&Event::Stage {
+            doing: "create the collection",
+        });
         let made = match self.client.collection(&self.name).await? {
             Collection::Found(definition) => self.accept(definition).await?,
             Collection::Alias(_) | Collection::Missing => self.create().await?,
         };
         let incarnation = Incarnation::of(&self.client, &self.name, &made).await?;
         if !self.request.merge {
-            self.folder.save_obligation(&Obligation::CreatedCollection {
-                url: self.client.address().to_owned(),
-                name: self.name.to_string(),
-                shards: incarnation.shards.clone(),
-            })?;
+            self.folder
+                .save_obligation(&Obligation::CreatedCollection {
+                    url: self.client.address().to_owned(),
+                    name: self.name.to_string(),
+                    shards: incarnation.shards.clone(),
+                })?;
         }
         let before = self.count_all(&made).await?;
         Ok(Facts::from([
@@ -282,7 +410,11 @@ impl Restore<'_> {
     }
 
     fn expected(&self) -> u64 {
-        if self.request.skip_data { 0 } else { self.archive.object_count() }
+        if self.request.skip_data {
+            0
+        } else {
+            self.archive.object_count()
+        }
     }
 
     /// An existing collection: the one to merge into, or our own whose creation was not acknowledged.
@@ -292,8 +424,11 @@ impl Restore<'_> {
             matches!(obligation, Obligation::CreatedCollection { name, .. } if name == self.name.as_str())
         });
         if !self.request.merge && !(is_ours && self.count_all(&found).await? == 0) {
-            return Err(Error::new(Kind::TargetRefused, format!("collection `{}` already exists", self.name))
-                .with_hint("pass --merge to restore into it, or --name <NEW> to restore beside it"));
+            return Err(Error::new(
+                Kind::TargetRefused,
+                format!("collection `{}` already exists", self.name),
+            )
+            .with_hint("pass --merge to restore into it, or --name <NEW> to restore beside it"));
         }
         self.check_definition(&differences)?;
         Ok(found)
@@ -305,17 +440,24 @@ impl Restore<'_> {
             self.session.warn(left_out);
         }
         // The name is claimed before the effect: after a lost reply an empty collection of it is taken for ours.
-        self.folder.save_obligation(&Obligation::CreatedCollection {
-            url: self.client.address().to_owned(),
-            name: self.name.to_string(),
-            shards: Vec::new(),
-        })?;
+        self.folder
+            .save_obligation(&Obligation::CreatedCollection {
+                url: self.client.address().to_owned(),
+                name: self.name.to_string(),
+                shards: Vec::new(),
+            })?;
         self.client.create(&creatable.create).await?;
         if let Some(update) = &creatable.then_update {
             self.client.update(&self.name, update).await?;
         }
         let Collection::Found(made) = self.client.collection(&self.name).await? else {
-            return Err(Error::new(Kind::TargetRefused, format!("collection `{}` is not there right after its creation", self.name)));
+            return Err(Error::new(
+                Kind::TargetRefused,
+                format!(
+                    "collection `{}` is not there right after its creation",
+                    self.name
+                ),
+            ));
         };
         self.check_definition(&definitions_match(&self.definition, &made)?)?;
         Ok(made)
@@ -325,13 +467,29 @@ impl Restore<'_> {
         if differences.is_empty() {
             return Ok(());
         }
-        let list = differences.iter().take(5).cloned().collect::<Vec<_>>().join("; ");
+        let list = differences
+            .iter()
+            .take(5)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("; ");
         if self.request.force_schema {
-            self.session.warn(&format!("collection `{}` differs from the archive: {list}", self.name));
+            self.session.warn(&format!(
+                "collection `{}` differs from the archive: {list}",
+                self.name
+            ));
             return Ok(());
         }
-        Err(Error::new(Kind::Incompatible, format!("collection `{}` has another definition than the archive: {list}", self.name))
-            .with_hint("pass --force-schema to go on all the same, or --name <NEW> to restore beside it"))
+        Err(Error::new(
+            Kind::Incompatible,
+            format!(
+                "collection `{}` has another definition than the archive: {list}",
+                self.name
+            ),
+        )
+        .with_hint(
+            "pass --force-schema to go on all the same, or --name <NEW> to restore beside it",
+        ))
     }
 
     /// Tenants are made active; they get their states back at the end.
@@ -339,10 +497,12 @@ impl Restore<'_> {
         if self.definition.has_tenants()? {
             let tenants: Vec<TenantState> = self
                 .archive
-                .trailer()
-                .tenants
+                .tenants()
                 .iter()
-                .map(|tenant| TenantState { name: tenant.name.clone(), status: TenantStatus::Hot })
+                .map(|tenant| TenantState {
+                    name: tenant.name.clone(),
+                    status: TenantStatus::Hot,
+                })
                 .collect();
             for some in tenants.chunks(1_000) {
                 self.client.create_tenants(&self.name, some).await?;
@@ -358,7 +518,10 @@ impl Restore<'_> {
         let mut count = 0;
         for tenant in self.client.tenants(&self.name).await? {
             if tenant.status == TenantStatus::Hot {
-                count += self.client.count(&self.name, &Tenant::named(&tenant.name)).await?;
+                count += self
+                    .client
+                    .count(&self.name, &Tenant::named(&tenant.name))
+                    .await?;
             }
         }
         Ok(count)
@@ -387,14 +550,19 @@ impl Restore<'_> {
             self.set_tenants_back().await?;
         }
         if self.request.name.is_none() {
-            facts.insert("aliases taken".into(), self.make_aliases().await?.join(", "));
+            facts.insert(
+                "aliases taken".into(),
+                self.make_aliases().await?.join(", "),
+            );
         }
         Ok(facts)
     }
 
     async fn set_tenants_back(&self) -> Result<()> {
         let mut value = self.definition.value()?;
-        if let Some(made) = creatable(&self.definition)?.create.get("multiTenancyConfig")
+        if let Some(made) = creatable(&self.definition)?
+            .create
+            .get("multiTenancyConfig")
             && value.get("multiTenancyConfig") != Some(made)
         {
             let mut update = creatable(&self.definition)?.create;
@@ -403,19 +571,26 @@ impl Restore<'_> {
         }
         let asleep: Vec<TenantState> = self
             .archive
-            .trailer()
-            .tenants
+            .tenants()
             .iter()
-            .filter_map(|tenant| Some((tenant, serde_json::from_value(tenant.status.clone().into()).ok()?)))
+            .filter_map(|tenant| {
+                Some((
+                    tenant,
+                    serde_json::from_value(tenant.status.clone().into()).ok()?,
+                ))
+            })
             .filter(|(_, status)| *status == TenantStatus::Cold)
-            .map(|(tenant, status)| TenantState { name: tenant.name.clone(), status })
+            .map(|(tenant, status)| TenantState {
+                name: tenant.name.clone(),
+                status,
+            })
             .collect();
         self.client.set_tenants(&self.name, &asleep).await
     }
 
     async fn make_aliases(&self) -> Result<Vec<String>> {
         let mut taken = Vec::new();
-        for alias in &self.archive.trailer().aliases {
+        for alias in self.archive.aliases() {
             if !self.client.make_alias(alias, &self.name).await? {
                 taken.push(alias.clone());
             }
@@ -441,7 +616,9 @@ impl Verb for Restore<'_> {
         self.folder.update_state(|state| {
             state.extra.insert("incarnation".into(), incarnation);
         })?;
-        let source = match self.request.skip_data || self.archive.header().contents == Contents::SchemaOnly {
+        let source = match self.request.skip_data
+            || self.archive.header().contents == Contents::SchemaOnly
+        {
             true => self.archive.source().without_objects(),
             false => self.archive.source(),
         };
@@ -462,28 +639,56 @@ impl Verb for Restore<'_> {
         let (before, after, expected) = (number("before"), number("after"), number("expected"));
         let mut notes = Vec::new();
         if rejected > 0 {
-            notes.push(format!("{} objects were refused; rejects.jsonl names each with its reason", grouped(rejected)));
+            notes.push(format!(
+                "{} objects were refused; rejects.jsonl names each with its reason",
+                grouped(rejected)
+            ));
         }
         let mut exit_code = if rejected > 0 { 3 } else { 0 };
         if accepted + rejected != expected {
-            notes.push(format!("{} objects are accounted for, the archive holds {}", grouped(accepted + rejected), grouped(expected)));
+            notes.push(format!(
+                "{} objects are accounted for, the archive holds {}",
+                grouped(accepted + rejected),
+                grouped(expected)
+            ));
             exit_code = 13;
         }
         // Into a collection that held objects nothing can be said from counts but that they may not shrink.
-        let least = if before == 0 { accepted } else { before.max(accepted) };
+        let least = if before == 0 {
+            accepted
+        } else {
+            before.max(accepted)
+        };
         if after < least {
-            notes.push(format!("the collection counts {} objects, at least {} were expected", grouped(after), grouped(least)));
+            notes.push(format!(
+                "the collection counts {} objects, at least {} were expected",
+                grouped(after),
+                grouped(least)
+            ));
             exit_code = 13;
         } else if before == 0 && after > accepted + rejected {
             notes.push(format!("the collection counts {} objects more than were restored: somebody else writes to it", grouped(after - accepted - rejected)));
             exit_code = exit_code.max(3);
         } else if before == 0 && after > accepted {
-            notes.push(format!("{} of the refused objects are in the collection all the same", grouped(after - accepted)));
+            notes.push(format!(
+                "{} of the refused objects are in the collection all the same",
+                grouped(after - accepted)
+            ));
         }
-        if let Some(taken) = job.facts.get("aliases taken").filter(|taken| !taken.is_empty()) {
-            notes.push(format!("these aliases are taken and were left as they are: {taken}"));
+        if let Some(taken) = job
+            .facts
+            .get("aliases taken")
+            .filter(|taken| !taken.is_empty())
+        {
+            notes.push(format!(
+                "these aliases are taken and were left as they are: {taken}"
+            ));
             exit_code = exit_code.max(3);
         }
-        Summary { exit_code, tally: job.tally, notes }
+        Summary {
+            exit_code,
+            tally: job.tally,
+            notes,
+        }
     }
 }

@@ -21,7 +21,10 @@ pub(super) struct Found {
 
 /// The server's version, checked: older ones are refused, newer ones warned about.
 pub(super) async fn version(session: &Session, client: &Client) -> Result<String> {
-    let meta = session.first_contact().run("reach the server", || client.meta()).await?;
+    let meta = session
+        .first_contact()
+        .run("reach the server", || client.meta())
+        .await?;
     check_version(session, client, &meta)?;
     Ok(meta.version)
 }
@@ -30,28 +33,63 @@ fn check_version(session: &Session, client: &Client, meta: &Meta) -> Result<()> 
     match meta.version_numbers() {
         Some(version) if version < OLDEST => Err(Error::new(
             Kind::Incompatible,
-            format!("{} runs Weaviate {}, which is older than {}.{}", client.address(), meta.version, OLDEST.0, OLDEST.1),
+            format!(
+                "{} runs Weaviate {}, which is older than {}.{}",
+                client.address(),
+                meta.version,
+                OLDEST.0,
+                OLDEST.1
+            ),
         )
         .with_hint("upgrade the server; 1.27 to 1.40 are supported")),
         Some(version) if version > NEWEST => {
-            session.warn(&format!("{} runs Weaviate {}, newer than what was tested ({}.{})", client.address(), meta.version, NEWEST.0, NEWEST.1));
+            session.warn(&format!(
+                "{} runs Weaviate {}, newer than what was tested ({}.{})",
+                client.address(),
+                meta.version,
+                NEWEST.0,
+                NEWEST.1
+            ));
             Ok(())
         }
         Some(_) => Ok(()),
-        None => Err(Error::new(Kind::Incompatible, format!("{} does not tell a version that can be read: `{}`", client.address(), meta.version))),
+        None => Err(Error::new(
+            Kind::Incompatible,
+            format!(
+                "{} does not tell a version that can be read: `{}`",
+                client.address(),
+                meta.version
+            ),
+        )),
     }
 }
 
 /// A collection that must exist. An alias is refused with the real name.
-pub(super) async fn find(session: &Session, client: &Client, name: &CollectionName) -> Result<Found> {
+pub(super) async fn find(
+    session: &Session,
+    client: &Client,
+    name: &CollectionName,
+) -> Result<Found> {
     let version = version(session, client).await?;
     let policy = session.context().policy;
-    match policy.run("look for the collection", || client.collection(name)).await? {
-        Collection::Found(definition) => Ok(Found { version, definition }),
-        Collection::Alias(real) => Err(Error::new(Kind::Usage, format!("`{name}` is an alias of collection `{real}`"))
-            .with_hint(format!("name the collection itself: `{real}`"))),
-        Collection::Missing => Err(Error::new(Kind::NotFound, format!("there is no collection `{name}` at {}", client.address()))
-            .with_hint("`elysiactl col ls` lists the collections of a server")),
+    match policy
+        .run("look for the collection", || client.collection(name))
+        .await?
+    {
+        Collection::Found(definition) => Ok(Found {
+            version,
+            definition,
+        }),
+        Collection::Alias(real) => Err(Error::new(
+            Kind::Usage,
+            format!("`{name}` is an alias of collection `{real}`"),
+        )
+        .with_hint(format!("name the collection itself: `{real}`"))),
+        Collection::Missing => Err(Error::new(
+            Kind::NotFound,
+            format!("there is no collection `{name}` at {}", client.address()),
+        )
+        .with_hint("`elysiactl col ls` lists the collections of a server")),
     }
 }
 
@@ -64,7 +102,10 @@ pub(super) fn describe_definition(plan: &mut Plan, definition: &Definition) {
         let legacy = if vectors.has_legacy { 1 } else { 0 };
         plan.field("vectors", legacy + vectors.named.len());
     }
-    let factor = definition.value().ok().and_then(|value| value.pointer("/replicationConfig/factor")?.as_u64());
+    let factor = definition
+        .value()
+        .ok()
+        .and_then(|value| value.pointer("/replicationConfig/factor")?.as_u64());
     if let Some(factor) = factor {
         plan.field("replication factor", factor);
     }
@@ -72,7 +113,8 @@ pub(super) fn describe_definition(plan: &mut Plan, definition: &Definition) {
 
 /// A path that stays the same from whichever folder a later run is started.
 pub(super) fn absolute(path: &Path) -> Result<String> {
-    let absolute = std::path::absolute(path).doing(|| format!("cannot use `{}`", path.display()))?;
+    let absolute =
+        std::path::absolute(path).doing(|| format!("cannot use `{}`", path.display()))?;
     // Where it exists already, links are resolved, so that two spellings are one destination.
     let real = absolute.canonicalize().unwrap_or(absolute);
     Ok(real.display().to_string())

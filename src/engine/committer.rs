@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::event::{Event, Reporter};
-use crate::job::{Cursor, Job, Lane, LaneId, Stage, Step};
+use crate::job::{Cursor, Job, Lane, LaneId, Place, Stage, Step};
 use crate::journal::{Entry, JobFolder, Rejects, State, Stopped, Store};
 use crate::pipe::{Reject, Sink};
 use crate::retry::Progress;
@@ -229,35 +229,22 @@ impl Work {
         }
     }
 
-    /// A batch with a place waits for its turn; everything else may be committed at once.
+    /// A batch with a place waits for its turn; everything else may be committed at once, also a batch without bytes.
     fn sort_in(&mut self, request: Request, group: &mut Vec<Request>) {
-        let offset = match &request.ask {
-            Ask::Entry(Entry {
-                step: Step::Committed(_, receipt, _),
-                ..
-            }) => receipt.place.map(|place| place.offset),
-            _ => None,
-        };
-        match offset {
-            Some(offset) => {
-                self.waiting.insert(offset, request);
+        match place_of(&request.ask) {
+            Some(place) if place.length > 0 => {
+                self.waiting.insert(place.offset, request);
             }
-            None => group.push(request),
+            _ => group.push(request),
         }
     }
 
     fn take_waiting(&mut self, group: &mut Vec<Request>) {
-        let Some(mut place) = self.place else {
+        let Some(mut next) = self.place else {
             return;
         };
-        while let Some(request) = self.waiting.remove(&place) {
-            if let Ask::Entry(Entry {
-                step: Step::Committed(_, receipt, _),
-                ..
-            }) = &request.ask
-            {
-                place += receipt.place.map_or(0, |place| place.length);
-            }
+        while let Some(request) = self.waiting.remove(&next) {
+            next += place_of(&request.ask).map_or(0, |place| place.length);
             group.push(request);
         }
         if self.is_abandoned {
@@ -359,7 +346,7 @@ impl Work {
                     step: Step::Committed(lane, receipt, _),
                     ..
                 }) => {
-                    if let Some(place) = receipt.place {
+                    if let Some(place) = receipt.place.filter(|place| place.length > 0) {
                         self.place = Some(place.offset + place.length);
                     }
                     self.reporter.event(&Event::Committed {
@@ -389,7 +376,9 @@ impl Work {
             }
         });
         if let Err(error) = written {
-            self.reporter.event(&Event::Warning(&format!("the job's summary could not be written: {error}")));
+            self.reporter.event(&Event::Warning(&format!(
+                "the job's summary could not be written: {error}"
+            )));
         }
     }
 
@@ -406,6 +395,16 @@ impl Work {
 
     fn close(&mut self, stopped: Option<(Kind, String)>) {
         self.write_state(stopped.map(|(kind, message)| Stopped::now(&Error::new(kind, message))));
+    }
+}
+
+fn place_of(ask: &Ask) -> Option<Place> {
+    match ask {
+        Ask::Entry(Entry {
+            step: Step::Committed(_, receipt, _),
+            ..
+        }) => receipt.place,
+        _ => None,
     }
 }
 

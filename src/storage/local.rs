@@ -77,8 +77,11 @@ impl Storage for Local {
 
     fn exists(&self, key: &str) -> Result<bool> {
         let path = self.path(key);
-        path.try_exists()
-            .doing(|| format!("cannot look for `{}`", path.display()))
+        match path.try_exists() {
+            // Below a file there is nothing.
+            Err(cause) if cause.kind() == ErrorKind::NotADirectory => Ok(false),
+            exists => exists.doing(|| format!("cannot look for `{}`", path.display())),
+        }
     }
 
     fn list(&self, folder: &str) -> Result<Vec<(String, u64)>> {

@@ -244,11 +244,19 @@ impl Client {
 
     /// Makes an alias; true if it now points to this collection, false if the name is taken.
     pub async fn make_alias(&self, alias: &str, name: &CollectionName) -> Result<bool> {
-        if self.aliases(name).await?.iter().any(|existing| existing == alias) {
+        if self
+            .aliases(name)
+            .await?
+            .iter()
+            .any(|existing| existing == alias)
+        {
             return Ok(true);
         }
-        let reply = self.post("aliases", &json!({"alias": alias, "class": name.as_str()})).await?;
-        let is_taken = matches!(reply.status.as_u16(), 422) && reply.words().contains("already exists");
+        let reply = self
+            .post("aliases", &json!({"alias": alias, "class": name.as_str()}))
+            .await?;
+        let is_taken =
+            matches!(reply.status.as_u16(), 422) && reply.words().contains("already exists");
         if is_taken {
             return Ok(false);
         }

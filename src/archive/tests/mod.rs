@@ -206,7 +206,7 @@ pub(super) fn write_batch(
     sink.append(&mut batch, &page(objects))?;
     let receipt = now(sink.apply(&mut batch))?;
     sink.barrier()?;
-    Ok(receipt)
+    Ok(receipt.receipt)
 }
 
 /// Batches of `size`, dealt out to three lanes.

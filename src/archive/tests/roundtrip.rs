@@ -189,9 +189,9 @@ fn small_pages_share_a_frame_and_a_frame_is_read_in_many_pages() {
     for few in objects.chunks(7) {
         sink.append(&mut batch, &page(few.to_vec())).unwrap();
     }
-    let receipt = now(sink.apply(&mut batch)).unwrap();
+    let receipt = now(sink.apply(&mut batch)).unwrap().receipt;
     assert_eq!(
-        now(sink.apply(&mut batch)).unwrap(),
+        now(sink.apply(&mut batch)).unwrap().receipt,
         receipt,
         "a repetition changes nothing"
     );

@@ -1,0 +1,84 @@
+//! What the tests share: a sandbox with data, and a session that waits for nothing.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use elysiactl::archive::Format;
+use elysiactl::commands::{BackupRequest, RestoreRequest, Session, Unfinished};
+use elysiactl::engine::Stop;
+use elysiactl::event::{Reporter, Silent};
+use elysiactl::format::Codec;
+use elysiactl::job::Tuning;
+use elysiactl::journal::{StateDir, StoreKind};
+use elysiactl::model::CollectionName;
+use elysiactl::retry::Policy;
+use elysiactl::sandbox::{Sandbox, Settings};
+use elysiactl::weaviate::Connection;
+
+/// A sandbox with one collection of sample data.
+pub async fn sandbox_with(collection: &str, objects: usize) -> Sandbox {
+    let sandbox = Sandbox::start(Settings::default()).await.unwrap();
+    sandbox.store().fill(collection, objects, 8, 1);
+    sandbox
+}
+
+/// Retries at once.
+pub fn impatient() -> Policy {
+    Policy {
+        first_delay: Duration::from_micros(1),
+        longest_delay: Duration::from_micros(100),
+        patience: Some(Duration::from_secs(20)),
+        seed: 1,
+        ..Policy::default()
+    }
+}
+
+pub fn session(state: &Path) -> Session {
+    session_told(state, Arc::new(Silent))
+}
+
+pub fn session_told(state: &Path, reporter: Arc<dyn Reporter>) -> Session {
+    Session {
+        state: StateDir::open(state).unwrap(),
+        store: StoreKind::Sled,
+        unfinished: Unfinished::Resume,
+        resume_within: Duration::from_secs(24 * 3600),
+        is_dry_run: false,
+        reporter,
+        policy: impatient(),
+        stop: Stop::new(Duration::from_secs(5)),
+        tuning: Tuning {
+            batch_size: Some(100),
+            workers: Some(4),
+            ..Tuning::default()
+        },
+    }
+}
+
+pub fn backup_request(url: &str, collection: &str, destination: &Path) -> BackupRequest {
+    BackupRequest {
+        connection: Connection::to(url),
+        collection: CollectionName::parse(collection).unwrap(),
+        group: Vec::new(),
+        destination: destination.to_owned(),
+        format: Format::Json,
+        codec: Codec::None,
+        with_data: true,
+        with_vectors: true,
+        tenants: Vec::new(),
+        skip_inactive: false,
+    }
+}
+
+pub fn restore_request(url: &str, archive: &Path, name: Option<&str>) -> RestoreRequest {
+    RestoreRequest {
+        connection: Connection::to(url),
+        archive: archive.to_owned(),
+        name: name.map(|name| CollectionName::parse(name).unwrap()),
+        skip_data: false,
+        merge: false,
+        force_schema: false,
+    }
+}
