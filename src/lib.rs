@@ -18,6 +18,7 @@
 //! | 1 | `job`, `retry` |
 //! | 0 | `model`, `error` |
 
+pub mod cli;
 pub mod error;
 pub mod event;
 pub mod job;
