@@ -4,7 +4,9 @@
 //! together; plans, errors and tables become text in `render`; questions are asked in `confirm`.
 //! Human text goes to stderr, data to stdout, and a reader that goes away is never a panic.
 
+pub mod confirm;
 pub mod exit;
 pub mod numbers;
 pub mod output;
+pub mod protect;
 pub mod render;
