@@ -8,5 +8,6 @@ pub mod confirm;
 pub mod exit;
 pub mod numbers;
 pub mod output;
+pub mod progress;
 pub mod protect;
 pub mod render;
