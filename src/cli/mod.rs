@@ -11,3 +11,4 @@ pub mod output;
 pub mod progress;
 pub mod protect;
 pub mod render;
+pub mod screen;
