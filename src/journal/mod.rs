@@ -33,6 +33,10 @@ mod state;
 mod state_dir;
 
 #[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod folder_tests;
+#[cfg(test)]
 mod suite;
 
 pub use folder::JobFolder;

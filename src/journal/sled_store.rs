@@ -5,7 +5,8 @@
 //! deleted first (the job's lock is ours). Damage may show as a panic, in `open` and later: each is caught and told
 //! as an error. There is no background flushing: only a commit writes.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, Permissions, TryLockError};
+use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -30,6 +31,7 @@ pub(super) fn open(dir: &Path, id: &JobId) -> Result<(Box<dyn Store>, Job, KeptI
         .name("journal-open".into())
         .spawn(move || -> Result<(Box<dyn Store>, Job, KeptIds)> {
             let (ledger, job, ids) = Ledger::open(SledMedium::open(&dir)?, &id)?;
+            make_private(&dir)?;
             Ok((Box::new(ledger), job, ids))
         })
         .doing(|| "cannot start a thread to open the journal".into())?;
@@ -37,6 +39,17 @@ pub(super) fn open(dir: &Path, id: &JobId) -> Result<(Box<dyn Store>, Job, KeptI
         Ok(opened) => opened,
         Err(panic) => Err(from_panic(panic)),
     }
+}
+
+/// sled makes its files readable to all; the folder around them is not, but a copy of it may be.
+fn make_private(dir: &Path) -> Result<()> {
+    let doing = || format!("cannot make `{}` private", dir.display());
+    for entry in fs::read_dir(dir).doing(doing)? {
+        let path = entry.doing(doing)?.path();
+        let mode = if path.is_dir() { 0o700 } else { 0o600 };
+        fs::set_permissions(&path, Permissions::from_mode(mode)).doing(doing)?;
+    }
+    Ok(())
 }
 
 fn delete_torn_snapshots(dir: &Path) -> Result<()> {

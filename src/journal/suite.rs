@@ -84,12 +84,16 @@ pub(super) fn committed(lane: LaneId, seq: u64, keys: Vec<Key>) -> Entry {
 }
 
 pub(super) fn beginning() -> Vec<Entry> {
+    beginning_with(130_000)
+}
+
+fn beginning_with(facts_bytes: usize) -> Vec<Entry> {
     let open = Bounds::Keys {
         after: None,
         until: None,
     };
     let lanes = vec![open; LANES as usize];
-    let facts = [("shards".to_owned(), "x".repeat(130_000))].into();
+    let facts = [("shards".to_owned(), "x".repeat(facts_bytes))].into();
     vec![
         Step::Planned.into(),
         Step::Staged { number: 0, facts }.into(),
@@ -103,11 +107,20 @@ pub(super) fn beginning() -> Vec<Entry> {
 
 /// The commits of a whole job: each lane in turn intends, then commits while the next one intends.
 pub(super) fn story(rounds: u64) -> Vec<Vec<Entry>> {
+    story_of(rounds, 4_500, 130_000)
+}
+
+/// The same with small records only.
+pub(super) fn short_story(rounds: u64) -> Vec<Vec<Entry>> {
+    story_of(rounds, 45, 10)
+}
+
+fn story_of(rounds: u64, most: u64, facts_bytes: usize) -> Vec<Vec<Entry>> {
     let size = |lane: u32, round: u64| match (lane, round) {
-        (1, 3) => 4_500,
+        (1, 3) => most,
         _ => 1 + (u64::from(lane) * 7 + round * 5) % 23,
     };
-    let mut commits = vec![beginning()];
+    let mut commits = vec![beginning_with(facts_bytes)];
     for round in 0..rounds {
         let batch = |lane| keys(lane, round, size(lane, round));
         commits.push(
