@@ -3,94 +3,16 @@
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 use super::file_store::FileMedium;
-use super::ledger::{Changes, Ledger, Medium, Take};
+use super::ledger::{Ledger, Medium};
+use super::media::{Calls, Memory, Recorder};
 use super::record::Address;
 use super::sled_store::SledMedium;
-use super::suite::{check_ids, fixture, jobs, open_copy, short_story, story};
+use super::story::{check_ids, fixture, jobs, open_copy, short_story, story};
 use super::{Entry, JobFolder, Opened, Store, StoreKind};
-use crate::error::{Error, Kind, Result};
-use crate::job::{Job, JobId};
-
-type Calls = Arc<Mutex<Vec<&'static str>>>;
-
-/// Writes down the order of the calls, and fails in one of them.
-struct Recorder<M> {
-    inner: M,
-    calls: Calls,
-    failing: Option<&'static str>,
-}
-
-impl<M: Medium> Recorder<M> {
-    fn call(&self, name: &'static str) -> Result<()> {
-        self.calls.lock().unwrap().push(name);
-        match self.failing == Some(name) {
-            true => Err(Error::new(
-                Kind::Exhausted,
-                format!("no room left in {name}"),
-            )),
-            false => Ok(()),
-        }
-    }
-}
-
-impl<M: Medium> Medium for Recorder<M> {
-    fn load(&mut self, take: &mut Take<'_>) -> Result<()> {
-        self.inner.load(take)
-    }
-    fn write(&mut self, changes: &Changes) -> Result<()> {
-        self.call("write")?;
-        self.inner.write(changes)
-    }
-    fn flush(&mut self) -> Result<()> {
-        self.call("flush")?;
-        self.inner.flush()
-    }
-    fn sync_data(&mut self) -> Result<()> {
-        self.call("sync_data")?;
-        self.inner.sync_data()
-    }
-}
-
-/// Records in memory, which can be looked into.
-#[derive(Clone, Default)]
-struct Memory(Arc<Mutex<BTreeMap<Address, Vec<u8>>>>);
-
-impl Memory {
-    fn records(&self) -> BTreeMap<Address, Vec<u8>> {
-        self.0.lock().unwrap().clone()
-    }
-    fn of(records: BTreeMap<Address, Vec<u8>>) -> Self {
-        Memory(Arc::new(Mutex::new(records)))
-    }
-}
-
-impl Medium for Memory {
-    fn load(&mut self, take: &mut Take<'_>) -> Result<()> {
-        let records = self.records();
-        records
-            .iter()
-            .try_for_each(|(address, value)| take(&address.to_bytes(), Some(value)))
-    }
-    fn write(&mut self, changes: &Changes) -> Result<()> {
-        let mut records = self.0.lock().unwrap();
-        for (address, value) in changes {
-            match value {
-                Some(value) => drop(records.insert(*address, value.clone())),
-                None => drop(records.remove(address)),
-            }
-        }
-        Ok(())
-    }
-    fn flush(&mut self) -> Result<()> {
-        Ok(())
-    }
-    fn sync_data(&mut self) -> Result<()> {
-        Ok(())
-    }
-}
+use crate::error::{Kind, Result};
+use crate::job::{Job, JobId, Step};
 
 fn recorded<M: Medium>(
     inner: M,
@@ -239,8 +161,33 @@ fn the_same_batch_with_other_ids_breaks_the_chain() {
     assert!(is_damaged(&id, mixed));
 }
 
+#[test]
+fn a_step_of_another_story_breaks_the_chain() {
+    let (id, mut commits) = (JobId::random(), short_story(2));
+    let mut mixed = snapshots(&id, &commits)[commits.len()].clone();
+    let Step::Committed(_, receipt, _) = &mut commits[3][0].step else {
+        panic!("no receipt here");
+    };
+    receipt.bytes += 1;
+    let other = &snapshots(&id, &commits)[commits.len()];
+    // Three steps to begin with, three intents, and the receipt of lane 0 before it.
+    let address = Address::Step { number: 7, part: 0 };
+    assert_ne!(mixed.insert(address, other[&address].clone()), None);
+    assert_ne!(mixed, *other);
+    assert!(is_damaged(&id, mixed));
+}
+
+#[test]
+fn a_hole_is_named_by_the_step_that_is_missing() {
+    let (id, commits) = (JobId::random(), short_story(2));
+    let mut holed = snapshots(&id, &commits)[commits.len()].clone();
+    holed.remove(&Address::Step { number: 7, part: 0 });
+    let error = Ledger::open(Memory::of(holed), &id).err().unwrap();
+    assert!(error.message().contains("step 7 is missing"), "{error}");
+}
+
 /// A finished journal in a file, and the number of commits in each prefix of it.
-fn written(kind: StoreKind, rounds: u64) -> (super::suite::Fixture, Vec<Vec<Entry>>, Vec<u64>) {
+fn written(kind: StoreKind, rounds: u64) -> (super::story::Fixture, Vec<Vec<Entry>>, Vec<u64>) {
     let (it, commits) = (fixture(kind), short_story(rounds));
     let mut opened = it.folder.open_store().unwrap();
     let log = it.folder.path().join("journal/log");

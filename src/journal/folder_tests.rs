@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::suite::spec;
+use super::story::spec;
 use super::{JobFolder, Obligation, StateDir, StoreKind};
 use crate::error::{Error, Kind};
 use crate::job::{JobId, JobKind};

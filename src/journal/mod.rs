@@ -37,6 +37,10 @@ mod crash_tests;
 #[cfg(test)]
 mod folder_tests;
 #[cfg(test)]
+mod media;
+#[cfg(test)]
+mod story;
+#[cfg(test)]
 mod suite;
 
 pub use folder::JobFolder;

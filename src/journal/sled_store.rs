@@ -217,4 +217,38 @@ mod tests {
         let (mut ledger, ..) = Ledger::open(medium, &JobId::random()).unwrap();
         assert!(ledger.append(&[Step::Planned.into()]).is_err());
     }
+
+    #[test]
+    fn a_panic_of_sled_is_an_error_of_the_commit() {
+        let dir = tempfile::tempdir().unwrap();
+        let medium = SledMedium::open(dir.path()).unwrap();
+        let error = medium.guarded::<()>(|_| panic!("page 3 is gone"));
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), Kind::JournalDamaged);
+        assert!(error.message().contains("page 3 is gone"), "{error}");
+    }
+
+    #[test]
+    fn a_journal_that_was_dropped_is_closed() {
+        let (dir, id) = (tempfile::tempdir().unwrap(), JobId::random());
+        for commit in crate::journal::story::short_story(40) {
+            let (mut store, ..) = open(dir.path(), &id).unwrap();
+            store.append(&commit).unwrap();
+            drop(store);
+            let file = File::open(dir.path().join("db")).unwrap();
+            assert!(file.try_lock().is_ok(), "sled still holds its file");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_not_damage_and_a_short_file_is() {
+        use std::io::ErrorKind::{StorageFull, UnexpectedEof};
+        let kind = |kind: std::io::ErrorKind| {
+            // sled's copies of an error have no number any more.
+            let error = std::io::Error::new(kind, "copied");
+            from_sled(sled::Error::Io(error), Path::new("/j")).kind()
+        };
+        assert_eq!(kind(StorageFull), Kind::Exhausted);
+        assert_eq!(kind(UnexpectedEof), Kind::JournalDamaged);
+    }
 }
