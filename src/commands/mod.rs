@@ -2,12 +2,19 @@
 
 mod backup;
 mod census;
+mod clear;
+mod jobs;
+mod remake;
 mod restore;
 mod session;
 mod target;
 mod verify;
 
 pub use backup::{BackupRequest, backup};
+pub use clear::{ClearMethod, ClearPlan, ClearRequest, clear, plan_clear};
+pub use jobs::{
+    address_of_job, cancel_job, describe_job, find_job, list_jobs, prune_jobs, resume_job, status,
+};
 pub use restore::{RestoreRequest, restore};
 pub use session::{Outcome, Session, Unfinished};
 pub use verify::verify;

@@ -29,7 +29,11 @@ impl IdSource {
 
 /// Keys are all that is needed of a page.
 fn keys_only(page: Page) -> Page {
-    Page { objects: Arc::new(Nothing), bytes: page.keys.len() * size_of::<Key>(), ..page }
+    Page {
+        objects: Arc::new(Nothing),
+        bytes: page.keys.len() * size_of::<Key>(),
+        ..page
+    }
 }
 
 impl Source for IdSource {
@@ -44,7 +48,10 @@ impl Source for IdSource {
     /// From the journal: some of them may be gone already.
     async fn again(&self, _: &Lane, intent: &Intent, keys: &[Key]) -> Result<Page> {
         if keys.len() != intent.count as usize {
-            return Err(Error::new(Kind::JournalDamaged, "the journal lacks the ids of a batch that was being deleted"));
+            return Err(Error::new(
+                Kind::JournalDamaged,
+                "the journal lacks the ids of a batch that was being deleted",
+            ));
         }
         Ok(Page {
             keys: keys.to_vec(),
@@ -64,7 +71,11 @@ impl Source for IdSource {
     async fn pass_over(&self, lane: &Lane, cursor: &Cursor, reason: &str) -> Result<Option<Page>> {
         let page = self.0.pass_over(lane, cursor, reason).await?;
         Ok(page.map(|page| Page {
-            keys: page.unreadable.iter().map(|reject| reject.key.clone()).collect(),
+            keys: page
+                .unreadable
+                .iter()
+                .map(|reject| reject.key.clone())
+                .collect(),
             unreadable: Vec::new(),
             ..page
         }))
@@ -119,23 +130,74 @@ impl CollectionEraser {
             Some(tenant) => format!("batch/objects?tenant={tenant}"),
             None => "batch/objects".to_owned(),
         };
-        let reply = self.client.send(Method::DELETE, &path, Some(Bytes::from(body.to_string())), Patience::Write).await?;
+        let reply = self
+            .client
+            .send(
+                Method::DELETE,
+                &path,
+                Some(Bytes::from(body.to_string())),
+                Patience::Write,
+            )
+            .await?;
         let reply: DeleteReply = self.client.parse("delete a batch", &reply)?;
         let results = reply.results;
         if results.failed > 0 || results.successful != results.matches {
-            let why = results.objects.into_iter().flatten().find_map(|failure| failure.errors).map(|errors| errors.to_string());
-            let why = why.unwrap_or_else(|| format!("{} of {} were deleted", results.successful, results.matches));
-            return Err(Error::transient(format!("the server did not delete every object of a batch: {why}")).with_reaction(Reaction::Suspect));
+            let why = results
+                .objects
+                .into_iter()
+                .flatten()
+                .find_map(|failure| failure.errors)
+                .map(|errors| errors.to_string());
+            let why = why.unwrap_or_else(|| {
+                format!("{} of {} were deleted", results.successful, results.matches)
+            });
+            return Err(Error::transient(format!(
+                "the server did not delete every object of a batch: {why}"
+            ))
+            .with_reaction(Reaction::Suspect));
         }
         Ok(())
     }
 }
 
 impl Client {
+    /// True if there is an object of this key, whether or not it can be read.
+    pub async fn has_object(&self, name: &CollectionName, key: &Key) -> Result<bool> {
+        let tenant = key
+            .tenant
+            .name()
+            .map(|tenant| format!("?tenant={tenant}"))
+            .unwrap_or_default();
+        let reply = self
+            .send(
+                Method::HEAD,
+                &format!("objects/{name}/{}{tenant}", key.id),
+                None,
+                Patience::Read,
+            )
+            .await?;
+        match reply.status {
+            StatusCode::NO_CONTENT => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
+            _ => Err(self.unexpected("look for an object", &reply)),
+        }
+    }
+
     /// Deletes one object, whatever the spelling of its id in the index; one that is not there is fine.
     pub async fn delete_object(&self, name: &CollectionName, key: &Key) -> Result<()> {
-        let tenant = key.tenant.name().map(|tenant| format!("?tenant={tenant}")).unwrap_or_default();
-        let reply = self.send(Method::DELETE, &format!("objects/{name}/{}{tenant}", key.id), None, Patience::Write).await?;
+        let tenant = key
+            .tenant
+            .name()
+            .map(|tenant| format!("?tenant={tenant}"))
+            .unwrap_or_default();
+        let reply = self
+            .send(
+                Method::DELETE,
+                &format!("objects/{name}/{}{tenant}", key.id),
+                None,
+                Patience::Write,
+            )
+            .await?;
         match reply.status {
             StatusCode::NO_CONTENT | StatusCode::NOT_FOUND => Ok(()),
             _ => Err(self.unexpected("delete an object", &reply)),
@@ -148,7 +210,11 @@ impl Sink for CollectionEraser {
     const INTENDS: bool = true;
 
     fn begin(&self, lane: &Lane) -> Doomed {
-        Doomed { lane: lane.id, seq: lane.seq, keys: Vec::new() }
+        Doomed {
+            lane: lane.id,
+            seq: lane.seq,
+            keys: Vec::new(),
+        }
     }
 
     fn append(&self, batch: &mut Doomed, page: &Page) -> Result<Appetite> {
@@ -174,7 +240,10 @@ impl Sink for CollectionEraser {
             rejects_length: 0,
             tenants: Vec::new(),
         };
-        Ok(Applied { receipt, rejects: Vec::<Reject>::new() })
+        Ok(Applied {
+            receipt,
+            rejects: Vec::<Reject>::new(),
+        })
     }
 
     /// The server's acknowledgement is all there is.
