@@ -4,6 +4,7 @@
 //! together; plans, errors and tables become text in `render`; questions are asked in `confirm`.
 //! Human text goes to stderr, data to stdout, and a reader that goes away is never a panic.
 
+pub mod args;
 pub mod confirm;
 pub mod exit;
 pub mod numbers;
