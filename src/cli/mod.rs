@@ -12,4 +12,7 @@ pub mod output;
 pub mod progress;
 pub mod protect;
 pub mod render;
+mod run;
 pub mod screen;
+
+pub use run::run;

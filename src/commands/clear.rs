@@ -75,6 +75,8 @@ pub struct ClearRequest {
 pub struct ClearPlan {
     /// For people.
     pub plan: Plan,
+    /// True if it goes on with an unfinished job, which was agreed to when it began.
+    pub is_going_on: bool,
     found: Found,
     method: ClearMethod,
     tenants: Vec<TenantState>,
@@ -152,8 +154,11 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
     if method == ClearMethod::Recreate && !request.delete_schema {
         plan.field("gap", "the collection does not exist for about 0.2 s");
     }
+    let is_going_on = session.unfinished == Unfinished::Resume
+        && session.unfinished(&identity(request, method))?.is_some();
     Ok(ClearPlan {
         plan,
+        is_going_on,
         found,
         method,
         tenants,

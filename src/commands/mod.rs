@@ -3,6 +3,8 @@
 mod backup;
 mod census;
 mod clear;
+mod collections;
+mod demo;
 mod jobs;
 mod remake;
 mod restore;
@@ -12,9 +14,13 @@ mod verify;
 
 pub use backup::{BackupRequest, backup};
 pub use clear::{ClearMethod, ClearPlan, ClearRequest, clear, plan_clear};
+pub use collections::{
+    CollectionRow, create_collection, health, list_collections, show_collection,
+};
+pub use demo::demo;
 pub use jobs::{
     address_of_job, cancel_job, describe_job, find_job, list_jobs, prune_jobs, resume_job, status,
 };
-pub use restore::{RestoreRequest, restore};
+pub use restore::{RestoreRequest, merge_question, restore};
 pub use session::{Outcome, Session, Unfinished};
 pub use verify::verify;

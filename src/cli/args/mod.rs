@@ -78,7 +78,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  elysiactl man col backup | man -l -")]
     Man(ManArgs),
     /// Serve a small Weaviate-compatible server, data in memory
-    #[command(after_help = "Example:\n  elysiactl sandbox --listen 127.0.0.1:8080")]
+    #[command(after_help = "Example:\n  elysiactl sandbox --port 0 --objects 1000")]
     Sandbox(SandboxArgs),
     /// Watch a backup be killed, resumed, restored and verified, without any server
     #[command(after_help = "Example:\n  elysiactl demo")]

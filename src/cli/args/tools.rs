@@ -1,6 +1,5 @@
 //! `jobs`, `health`, `config`, `completions`, `man`, `sandbox`, `demo`.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -111,20 +110,23 @@ pub struct ManArgs {
 /// `sandbox`.
 #[derive(Args, Clone, Debug)]
 pub struct SandboxArgs {
-    /// Where REST is served
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    pub listen: SocketAddr,
-    /// Where gRPC is served
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
-    pub grpc_listen: SocketAddr,
+    /// The port on 127.0.0.1; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub port: u16,
+    /// Begin with a collection `Article` of so many objects
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub objects: usize,
+    /// Dimensions of their vectors
+    #[arg(long, value_name = "D", default_value_t = 128)]
+    pub dims: usize,
 }
 
 /// `demo`.
 #[derive(Args, Clone, Debug)]
 pub struct DemoArgs {
     /// Objects in the sample collection
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    pub objects: u64,
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub objects: usize,
     /// Keep the archive and the reports in this folder [default: a temporary one, removed at the end]
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
