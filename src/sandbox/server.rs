@@ -63,7 +63,7 @@ impl Sandbox {
     /// Starts a server over a store that may already hold something.
     pub async fn start_with(settings: Settings, store: Store) -> io::Result<Sandbox> {
         let hall = Arc::new(Hall::default());
-        let door = Door::open(settings.port, Arc::clone(&hall)).await?;
+        let door = Door::open(settings.port, Arc::clone(&hall), settings.idle_timeout).await?;
         let address = axum::serve::Listener::local_addr(&door)?;
         let service = Service {
             store,
@@ -202,6 +202,7 @@ async fn handle(
     ConnectInfo(scissors): ConnectInfo<Scissors>,
     request: axum::extract::Request,
 ) -> Response<Body> {
+    let _busy = scissors.busy();
     let (parts, body) = request.into_parts();
     let path = parts
         .uri
@@ -249,8 +250,8 @@ impl Shared {
         hooks.iter().for_each(|hook| hook(info));
     }
 
-    async fn serve(&self, request: &Request, fault: Option<Fault>) -> (Reply, Delivery) {
-        let Some(fault) = fault else {
+    async fn serve(&self, request: &Request, fault: Option<(Fault, u64)>) -> (Reply, Delivery) {
+        let Some((fault, release)) = fault else {
             return (self.effect(request, None).await, Delivery::Whole);
         };
         match fault {
@@ -261,7 +262,7 @@ impl Shared {
                 Delivery::Truncated(length),
             ),
             Fault::Stall(duration) => {
-                self.service.faults.stall(duration).await;
+                self.service.faults.stall(duration, release).await;
                 (self.effect(request, None).await, Delivery::Whole)
             }
             Fault::Status {
