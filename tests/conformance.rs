@@ -174,6 +174,60 @@ fn the_sandbox_answers_exchanges_of_our_own() {
 }
 
 #[test]
+fn mangled_requests_are_always_answered() {
+    let runtime = runtime();
+    let sandbox = runtime
+        .block_on(Sandbox::start(Settings::default()))
+        .expect("the sandbox starts");
+    let address = sandbox.addr().to_string();
+    let mut random = fastrand::Rng::with_seed(7);
+    for line in include_str!("exchanges/basics.jsonl").lines() {
+        let exchange: Exchange = serde_json::from_str(line).expect("an exchange");
+        let mut request = exchange.request.expect("a request");
+        let sent = request
+            .body
+            .take()
+            .map(|body| body.get().to_owned())
+            .unwrap_or_default();
+        let path = request.path.clone();
+        for _ in 0..60 {
+            request.body_text = Some(mangled(&mut random, &sent));
+            // A request without a reply makes `send` fail: the handler panicked.
+            send(
+                &address,
+                &request,
+                &path.replace(
+                    "Boat",
+                    random.choice(["Boat", "%ff", "B%C3%96", "x"]).expect("one"),
+                ),
+            );
+        }
+    }
+    runtime.block_on(sandbox.stop());
+}
+
+/// A text with some of its bytes replaced, doubled or cut.
+fn mangled(random: &mut fastrand::Rng, text: &str) -> String {
+    let mut letters: Vec<char> = text.chars().collect();
+    for _ in 0..random.usize(1..4) {
+        let at = random.usize(..=letters.len().saturating_sub(1));
+        let odd = random
+            .choice([
+                '"', '{', '}', '[', ']', ',', ':', '-', '9', 'e', '\\', 'é', '\u{0}', 'n',
+            ])
+            .expect("one");
+        match random.u8(..4) {
+            0 => letters.truncate(at),
+            1 => letters.insert(at, odd),
+            2 if !letters.is_empty() => drop(letters.remove(at)),
+            _ if !letters.is_empty() => letters[at] = odd,
+            _ => letters.push(odd),
+        }
+    }
+    letters.into_iter().collect()
+}
+
+#[test]
 fn a_wrong_reply_is_noticed() {
     let wrong = |line: &str| replay("wrong", line, Settings::default()).failures.len();
     let line = |response: &str| {
@@ -314,13 +368,18 @@ fn settings(environments: &[&Value]) -> Settings {
     settings
 }
 
-/// Replays one session on a fresh sandbox.
-fn replay(name: &str, text: &str, settings: Settings) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder
         .worker_threads(1)
         .enable_all()
         .build()
-        .expect("a runtime");
+        .expect("a runtime")
+}
+
+/// Replays one session on a fresh sandbox.
+fn replay(name: &str, text: &str, settings: Settings) -> Outcome {
+    let runtime = runtime();
     let sandbox = runtime
         .block_on(Sandbox::start(settings))
         .expect("the sandbox starts");
