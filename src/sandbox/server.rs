@@ -47,6 +47,19 @@ struct Shared {
 }
 
 /// A running server on 127.0.0.1; it stops when it is dropped.
+///
+/// ```no_run
+/// use elysiactl::sandbox::{Fault, Rule, Sandbox, Settings, When};
+///
+/// # async fn example() -> std::io::Result<()> {
+/// let sandbox = Sandbox::start(Settings::default()).await?;
+/// sandbox.store().fill("Article", 1000, 8, 1);
+/// let third = When::Nth(3..=3);
+/// sandbox.faults().add(Rule::new("GET", "/v1/objects", third, Fault::ResetAfter));
+/// sandbox.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Sandbox {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -124,7 +137,7 @@ impl Sandbox {
         Arc::clone(&self.shared.gate)
     }
 
-    /// Calls `hook` twice per request: on arrival, before any fault or effect, and after it was served.
+    /// Calls `hook` twice per request: when all of it was received, before any fault or effect, and after it was served.
     pub fn on_request(&self, hook: impl Fn(&RequestInfo) + Send + Sync + 'static) {
         self.shared
             .hooks
@@ -208,10 +221,10 @@ async fn handle(
         .uri
         .path_and_query()
         .map_or_else(|| "/".to_owned(), ToString::to_string);
-    let mut info = shared.arrived(parts.method.as_str(), &path);
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
         return delivery::respond(Reply::empty(400));
     };
+    let mut info = shared.arrived(parts.method.as_str(), &path);
     let request = read(&info.method, &parts.uri, &parts.headers, body);
     let fault = shared.service.faults.strike(&info.method, &path);
     let (reply, delivery) = shared.serve(&request, fault).await;

@@ -236,20 +236,14 @@ impl Door {
         })
     }
 
-    /// The listener, bound anew after a closure; another process may hold the port for a moment.
-    async fn listener(&mut self) -> &TcpListener {
+    /// A listener on the same port; another process may hold it for a moment.
+    async fn bind_again(&self) -> TcpListener {
         loop {
-            if self.listener.is_some() {
-                break;
-            }
             match TcpListener::bind(self.address).await {
-                Ok(listener) => self.listener = Some(listener),
+                Ok(listener) => return listener,
                 Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
             }
         }
-        self.listener
-            .as_ref()
-            .unwrap_or_else(|| unreachable!("bound above"))
     }
 }
 
@@ -265,11 +259,16 @@ impl Listener for Door {
                 tokio::time::sleep_until(until).await;
                 continue;
             }
-            let listener = self.listener().await;
+            let listener = match self.listener.take() {
+                Some(listener) => listener,
+                None => self.bind_again().await,
+            };
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
+                // Dropping the listener here closes the port.
                 () = hall.changed.notified() => continue,
             };
+            self.listener = Some(listener);
             if let Ok((stream, peer)) = accepted {
                 let _best_effort = stream.set_nodelay(true);
                 let scissors = Scissors::default();
