@@ -7,11 +7,16 @@
 
 #![allow(clippy::print_stdout)] // the numbers of replayed exchanges are what a reader of this test wants to see
 
+#[path = "conformance/client.rs"]
+mod client;
+#[path = "conformance/compare.rs"]
+mod compare;
+
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 
+use client::{Received, send};
+use compare::{difference, erase, spelled_vectors};
 use elysiactl::sandbox::{Mode, Sandbox, Settings};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -414,13 +419,6 @@ struct Session<'a> {
     shard: Option<String>,
 }
 
-/// A reply as it came over the wire.
-struct Received {
-    status: u16,
-    headers: BTreeMap<String, String>,
-    body: String,
-}
-
 impl Session<'_> {
     /// Sends one request and describes how the reply differs from the recording, if it does.
     fn check(&mut self, exchange: &Exchange) -> Option<String> {
@@ -523,178 +521,4 @@ fn shown(received: &Received, recording: &Response) -> Value {
         _ => value["body_text"] = received.body.clone().into(),
     }
     value
-}
-
-/// Takes away what lies at a path; `*` is any member or position.
-fn erase(value: &mut Value, path: &[&str]) {
-    let [first, rest @ ..] = path else { return };
-    match value {
-        Value::Object(members) if *first == "*" => members
-            .values_mut()
-            .for_each(|member| erase_or(member, rest)),
-        Value::Object(members) if rest.is_empty() => drop(members.remove(*first)),
-        Value::Object(members) => members
-            .get_mut(*first)
-            .into_iter()
-            .for_each(|member| erase(member, rest)),
-        Value::Array(items) if *first == "*" => {
-            items.iter_mut().for_each(|item| erase_or(item, rest))
-        }
-        Value::Array(items) => {
-            let at = first.parse::<usize>().ok();
-            at.and_then(|at| items.get_mut(at))
-                .into_iter()
-                .for_each(|item| erase_or(item, rest));
-        }
-        _ => {}
-    }
-}
-
-fn erase_or(value: &mut Value, rest: &[&str]) {
-    if rest.is_empty() {
-        *value = Value::Null
-    } else {
-        erase(value, rest)
-    }
-}
-
-/// The first place where two values differ; numbers are compared by value, some arrays as multisets.
-fn difference(
-    one: &Value,
-    other: &Value,
-    place: &mut Vec<String>,
-    unordered: &[Vec<&str>],
-) -> Option<String> {
-    match (one, other) {
-        (Value::Number(one), Value::Number(other)) if one.as_f64() == other.as_f64() => None,
-        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
-            let any_order = unordered.iter().any(|path| covers(path, place));
-            place.push("*".to_owned());
-            let found = match any_order {
-                true => unmatched(one, other, place, unordered),
-                false => one
-                    .iter()
-                    .zip(other)
-                    .find_map(|(one, other)| difference(one, other, place, unordered)),
-            };
-            place.pop();
-            found
-        }
-        (Value::Object(one), Value::Object(other)) => {
-            one.keys().chain(other.keys()).find_map(|name| {
-                place.push(name.clone());
-                let (one, other) = (one.get(name), other.get(name));
-                let found = match (one, other) {
-                    (Some(one), Some(other)) => difference(one, other, place, unordered),
-                    _ => Some(format!(
-                        "{}: recorded {one:?}, answered {other:?}",
-                        place.join(".")
-                    )),
-                };
-                place.pop();
-                found
-            })
-        }
-        _ if one == other => None,
-        _ => Some(format!(
-            "{}: recorded {one}, answered {other}",
-            place.join(".")
-        )),
-    }
-}
-
-/// An item of a multiset that has no partner in the other one.
-fn unmatched(
-    one: &[Value],
-    other: &[Value],
-    place: &mut Vec<String>,
-    unordered: &[Vec<&str>],
-) -> Option<String> {
-    let mut left: Vec<&Value> = other.iter().collect();
-    one.iter().find_map(|item| {
-        let partner = left
-            .iter()
-            .position(|other| difference(item, other, place, unordered).is_none());
-        match partner {
-            Some(at) => {
-                left.remove(at);
-                None
-            }
-            None => Some(format!(
-                "{}: recorded {item} has no partner",
-                place.join(".")
-            )),
-        }
-    })
-}
-
-fn covers(path: &[&str], place: &[String]) -> bool {
-    path.len() == place.len()
-        && path
-            .iter()
-            .zip(place)
-            .all(|(part, at)| *part == "*" || part == at)
-}
-
-/// The text of every vector in a body.
-fn spelled_vectors(body: &str) -> Vec<String> {
-    let starts = body.match_indices("\"vector").filter_map(|(at, _)| {
-        let rest = &body[at..];
-        let rest = rest
-            .strip_prefix("\"vector\":[")
-            .or(rest.strip_prefix("\"vectors\":{"))?;
-        Some(rest)
-    });
-    let ends = |text: &str| text.find([']', '}']).map_or(text.len(), |end| end + 1);
-    starts.map(|rest| rest[..ends(rest)].to_owned()).collect()
-}
-
-/// Sends a request exactly as recorded, over a connection of its own.
-fn send(address: &str, request: &Request, path: &str) -> Received {
-    let body = match (&request.body, &request.body_text) {
-        (Some(body), _) => body.get().to_owned(),
-        (None, text) => text.clone().unwrap_or_default(),
-    };
-    let has_body = request.body.is_some() || request.body_text.is_some();
-    let mut head = format!(
-        "{} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n",
-        request.method
-    );
-    let mut headers = request.headers.clone();
-    if has_body {
-        headers
-            .entry("content-type".to_owned())
-            .or_insert_with(|| "application/json".to_owned());
-        head += &format!("content-length: {}\r\n", body.len());
-    }
-    for (name, value) in headers
-        .iter()
-        .filter(|(name, value)| *name != "content-type" || !value.is_empty())
-    {
-        head += &format!("{name}: {value}\r\n");
-    }
-    let mut stream = TcpStream::connect(address).expect("the sandbox accepts");
-    stream
-        .write_all(format!("{head}\r\n{body}").as_bytes())
-        .expect("the sandbox reads");
-    let mut reply = Vec::new();
-    stream.read_to_end(&mut reply).expect("the sandbox answers");
-    received(&String::from_utf8(reply).expect("a reply is UTF-8"))
-}
-
-fn received(reply: &str) -> Received {
-    let (head, body) = reply.split_once("\r\n\r\n").expect("a reply has a head");
-    let mut lines = head.lines();
-    let status = lines
-        .next()
-        .and_then(|line| line.split(' ').nth(1))
-        .and_then(|status| status.parse().ok());
-    let headers = lines.filter_map(|line| line.split_once(": "));
-    Received {
-        status: status.expect("a status"),
-        headers: headers
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-            .collect(),
-        body: body.to_owned(),
-    }
 }
