@@ -11,15 +11,16 @@
 mod client;
 #[path = "conformance/compare.rs"]
 mod compare;
+#[path = "conformance/recording.rs"]
+mod recording;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use client::{Received, send};
 use compare::{difference, erase, spelled_vectors};
-use elysiactl::sandbox::{Mode, Sandbox, Settings};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use elysiactl::sandbox::{Sandbox, Settings};
+use recording::{Exchange, Response, settings};
 use serde_json::{Value, json};
 
 /// REST exchanges that show what a gRPC call before them did.
@@ -61,50 +62,6 @@ const KEPT_HEADERS: [&str; 5] = [
     "content-encoding",
     "retry-after",
 ];
-
-#[derive(Deserialize)]
-struct Exchange {
-    seq: u64,
-    note: String,
-    protocol: String,
-    #[serde(default)]
-    request: Option<Request>,
-    #[serde(default)]
-    response: Option<Response>,
-    #[serde(default)]
-    volatile: Vec<String>,
-    #[serde(default)]
-    unordered: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Request {
-    method: String,
-    #[serde(default)]
-    path: String,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    #[serde(default, deserialize_with = "present")]
-    body: Option<Box<RawValue>>,
-    body_text: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Response {
-    #[serde(default)]
-    status: u16,
-    content_type: Option<String>,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    #[serde(default, deserialize_with = "present")]
-    body: Option<Box<RawValue>>,
-    body_text: Option<String>,
-}
-
-/// A body that is there, even if it is null.
-fn present<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Option<Box<RawValue>>, D::Error> {
-    Deserialize::deserialize(source).map(Some)
-}
 
 /// What became of one session.
 #[derive(Default)]
@@ -322,55 +279,6 @@ fn left_out(outcome: &Outcome) -> String {
         );
     }
     text
-}
-
-/// The settings that a server with this environment has; an unknown variable fails the test.
-fn settings(environments: &[&Value]) -> Settings {
-    let mut settings = Settings {
-        version: "1.40.0-dev".to_owned(),
-        ..Settings::default()
-    };
-    let lines = environments
-        .iter()
-        .flat_map(|list| list.as_array().expect("a list of variables"));
-    for line in lines.map(|line| line.as_str().expect("a variable")) {
-        let (name, value) = line.split_once('=').expect("NAME=value");
-        let number = || value.parse::<usize>().expect("a number");
-        match name {
-            "AUTHENTICATION_APIKEY_ALLOWED_KEYS" => settings.api_key = Some(value.to_owned()),
-            "AUTOSCHEMA_ENABLED" => settings.auto_schema = value == "true",
-            "QUERY_MAXIMUM_RESULTS" => settings.query_maximum_results = number(),
-            "QUERY_DEFAULTS_LIMIT" => settings.query_defaults_limit = number(),
-            "GRPC_MAX_MESSAGE_SIZE" => settings.grpc_max_message_size = number() as u64,
-            "ENABLE_EXPERIMENTAL_ALTER_SCHEMA_DROP_VECTOR_INDEX_ENDPOINT" => {
-                settings.drop_vector_index = true
-            }
-            "OBJECTS_TTL_DELETE_SCHEDULE" => settings.ttl_schedule = true,
-            "ALLOWED_VECTOR_INDEX_TYPES" => {
-                settings.allowed_vector_index_types = value.split(',').map(str::to_owned).collect();
-            }
-            "OPERATIONAL_MODE" if value == "ReadOnly" => settings.mode = Mode::ReadOnly,
-            "OPERATIONAL_MODE" => settings.mode = Mode::WriteOnly,
-            "MAXIMUM_ALLOWED_COLLECTIONS_COUNT" => {
-                settings.usage_limits.collections = Some(number())
-            }
-            "MAXIMUM_ALLOWED_OBJECTS_COUNT" => settings.usage_limits.objects = Some(number()),
-            "MAXIMUM_ALLOWED_TENANTS_PER_COLLECTION" => {
-                settings.usage_limits.tenants = Some(number())
-            }
-            // The defaults of the sandbox, and what the settings above imply.
-            "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED"
-            | "AUTHENTICATION_APIKEY_ENABLED"
-            | "AUTHENTICATION_APIKEY_USERS"
-            | "DEFAULT_VECTORIZER_MODULE"
-            | "ENABLE_MODULES"
-            | "API_BASED_MODULES_DISABLED"
-            | "DEFAULT_VECTOR_INDEX"
-            | "REPLICATION_MAXIMUM_FACTOR" => {}
-            other => panic!("the sandbox has no setting for {other}"),
-        }
-    }
-    settings
 }
 
 fn runtime() -> tokio::runtime::Runtime {

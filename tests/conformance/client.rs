@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use crate::Request;
+use crate::recording::Request;
 
 /// A reply as it came over the wire.
 pub struct Received {
