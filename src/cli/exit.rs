@@ -26,7 +26,7 @@ use crate::error::Error;
 /// | 15 | [`DECLINED`](Self::DECLINED) | declined at the prompt |
 /// | 130 | [`SECOND_INTERRUPT`](Self::SECOND_INTERRUPT) | second SIGINT |
 /// | 143 | [`SECOND_TERMINATE`](Self::SECOND_TERMINATE) | second SIGTERM |
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ExitCode(pub u8);
 
 impl ExitCode {
