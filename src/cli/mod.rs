@@ -5,6 +5,7 @@
 //! Human text goes to stderr, data to stdout, and a reader that goes away is never a panic.
 
 pub mod args;
+pub mod config;
 pub mod confirm;
 pub mod exit;
 pub mod numbers;

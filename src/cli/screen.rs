@@ -158,9 +158,9 @@ fn people(
         _ if settings.quiet => Box::new(Quiet::new(stderr.clone(), clock)),
         Some(target) if !settings.json => Box::new(Terminal::new(
             target,
+            stderr.clone(),
             clock,
             verbosity,
-            stderr.paint(),
             true,
         )),
         _ => Box::new(Lines::new(stderr.clone(), clock, verbosity, !settings.json)),

@@ -112,7 +112,7 @@ pub struct ClearArgs {
     /// Print the plan and touch nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// How
+    /// How the objects go
     #[arg(long, value_enum, value_name = "METHOD", default_value_t = ClearMethod::Auto)]
     pub method: ClearMethod,
     /// Only these tenants: a comma list, a glob, or @FILE

@@ -1,8 +1,10 @@
 //! Flags of every command: how to reach the server, and how to tell the story.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
+use secrecy::SecretString;
 
 use super::values::{self, Timeouts};
 use crate::cli::output::ColorChoice;
@@ -104,6 +106,17 @@ pub enum Transport {
     Rest,
 }
 
+/// A header as typed, `NAME=VALUE` or `NAME=@FILE`; kept as a secret, for nothing may show it.
+#[derive(Clone, Debug)]
+pub struct HeaderArg(pub SecretString);
+
+impl HeaderArg {
+    // Looked at later, where a mistake can be told without the value.
+    fn typed(text: &str) -> Result<Self, Infallible> {
+        Ok(HeaderArg(SecretString::from(text)))
+    }
+}
+
 /// How the server is reached; `None` leaves it to the environment, the profile or the default.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Connection")]
@@ -126,8 +139,8 @@ pub struct ConnectionArgs {
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Send a header; `@` reads the value from a file; repeatable
-    #[arg(long = "header", global = true, value_name = "NAME=@FILE")]
-    pub headers: Vec<String>,
+    #[arg(long = "header", global = true, value_name = "NAME=@FILE", value_parser = HeaderArg::typed)]
+    pub headers: Vec<HeaderArg>,
     /// Take settings from this profile of config.toml [default: `default`, if there is one]
     #[arg(short = 'P', long, global = true, value_name = "NAME")]
     pub profile: Option<String>,

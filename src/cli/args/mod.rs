@@ -36,6 +36,7 @@ use tools::{CompletionsArgs, ConfigCommand, DemoArgs, JobsCommand, ManArgs, Sand
 #[derive(Parser, Clone, Debug)]
 #[command(
     name = "elysiactl",
+    bin_name = "elysiactl",
     version,
     disable_help_subcommand = true,
     max_term_width = 100,

@@ -1,6 +1,6 @@
 //! The listeners: what a person, a pipe, a program and a log file are told of a run.
 //!
-//! Every listener folds the events into a [`Story`](story::Story) of its own and tells it in its manner. What
+//! Every listener folds the events into a [`Story`] of its own and tells it in its manner. What
 //! they show as done is the committed tally and nothing else. A run ends with exactly one [`Ending`], also
 //! when it fails before there is a job.
 

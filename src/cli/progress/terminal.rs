@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::super::output::{Clock, Paint};
+use super::super::output::{Clock, Out};
 use super::{Detail, Ending, Listener, Story, words};
 use crate::error::Result;
 use crate::event::{Event, Reporter};
@@ -16,6 +16,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// A listener that draws.
 pub struct Terminal {
     screen: MultiProgress,
+    out: Out,
     bar: Mutex<Option<ProgressBar>>,
     // Read while drawing: never held while the bar is told anything.
     story: Arc<Mutex<Story>>,
@@ -25,20 +26,26 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Draws on `target`. `turns` makes the spinner move by itself, which a test does not want.
+    /// Draws on `target`, and writes to `out`, the same terminal, while there is no bar. `turns` makes the spinner
+    /// move by itself, which a test does not want.
     pub fn new(
         target: ProgressDrawTarget,
+        out: Out,
         clock: Clock,
         verbosity: u8,
-        paint: Paint,
         turns: bool,
     ) -> Self {
+        let detail = Detail {
+            verbosity,
+            paint: out.paint(),
+        };
         Terminal {
             screen: MultiProgress::with_draw_target(target),
+            out,
             bar: Mutex::default(),
             story: Arc::default(),
             clock,
-            detail: Detail { verbosity, paint },
+            detail,
             turns,
         }
     }
@@ -51,9 +58,14 @@ impl Terminal {
         self.bar.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    // Without a bar below it, indicatif would leave the cursor at the end of the line, for a prompt to overwrite.
     fn print(&self, lines: &[String]) {
+        let has_bar = self.bar().is_some();
         for line in lines {
-            let _ = self.screen.println(line);
+            match has_bar {
+                true => _ = self.screen.println(line),
+                false => self.out.line(line),
+            }
         }
     }
 
@@ -138,19 +150,35 @@ impl Listener for Terminal {
 
 #[cfg(test)]
 mod tests {
-    use indicatif::InMemoryTerm;
+    use indicatif::{InMemoryTerm, TermLike};
 
     use super::super::super::exit::ExitCode;
-    use super::super::super::output::testing::Hands;
+    use super::super::super::output::{Paint, testing::Hands};
     use super::super::testing::*;
     use super::*;
     use crate::error::{Error, Kind};
 
+    /// The terminal as a place for plain lines.
+    struct Plain(InMemoryTerm);
+
+    impl std::io::Write for Plain {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0
+                .write_str(&String::from_utf8_lossy(bytes).replace('\n', "\r\n"))?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            self.0.flush()
+        }
+    }
+
     fn terminal(width: u16) -> (Terminal, InMemoryTerm, Hands) {
         let (screen, hands) = (InMemoryTerm::new(20, width), Hands::default());
         let target = ProgressDrawTarget::term_like(Box::new(screen.clone()));
+        let out = Out::new(Arc::new(Mutex::new(Plain(screen.clone()))), Paint::OFF);
         (
-            Terminal::new(target, hands.clock(), 0, Paint::OFF, false),
+            Terminal::new(target, out, hands.clock(), 0, false),
             screen,
             hands,
         )
