@@ -13,17 +13,22 @@ const FLAGS: [(&[&str], &[&str]); 4] = [
         &["col", "backup"],
         &[
             "with_references",
-            "tenants",
             "filter",
             "properties",
             "activate_tenants",
-            "skip_inactive",
             "keep_last",
+            "allow_degraded",
         ],
     ),
     (
         &["col", "restore"],
         &[
+            "on_conflict",
+            "schema",
+            "skip_vectors",
+            "revectorize",
+            "skip_references",
+            "verify",
             "tenants",
             "schema_patch",
             "replication_factor",
@@ -32,8 +37,8 @@ const FLAGS: [(&[&str], &[&str]); 4] = [
             "latest",
         ],
     ),
-    (&["col", "clear"], &["tenants", "filter", "backup_to"]),
-    (&["col", "verify"], &["reseal"]),
+    (&["col", "clear"], &["filter"]),
+    (&["col", "verify"], &["reseal", "live"]),
 ];
 
 /// By command: an argument and a value of it.

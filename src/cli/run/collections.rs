@@ -7,6 +7,7 @@ use super::super::args::collections::{
     ClearArgs, ClearMethod as MethodArg, ColCommand, CreateArgs, LsArgs, RmArgs, ShowArgs,
 };
 use super::super::args::restore::{RestoreArgs, VerifyArgs};
+use super::super::config::Purpose;
 use super::super::exit::ExitCode;
 use super::super::numbers;
 use super::super::protect::matches_glob;
@@ -36,7 +37,7 @@ pub(super) async fn run(run: &Run, command: &ColCommand) -> Result<Done> {
 }
 
 async fn backup(run: &Run, args: &BackupArgs) -> Result<Done> {
-    let connection = run.connect()?.connection;
+    let connection = run.connect(Purpose::Read)?.connection;
     let mut session = run.session(&args.tuning, &args.resume)?;
     session.resume_within = args.resume_within;
     let names = choose(&session, &connection, args).await?;
@@ -195,7 +196,11 @@ impl Several {
 }
 
 async fn restore(run: &Run, args: &RestoreArgs) -> Result<Done> {
-    let connected = run.connect()?;
+    let connected = run.connect(if args.merge {
+        Purpose::Destroy
+    } else {
+        Purpose::Write
+    })?;
     let session = run.session(&args.tuning, &args.resume)?;
     let mut all = Several::default();
     for file in &args.files {
@@ -249,8 +254,7 @@ fn new_name(args: &RestoreArgs, file: &Path) -> Result<Option<CollectionName>> {
 }
 
 async fn clear(run: &Run, args: &ClearArgs) -> Result<Done> {
-    let connected = run.connect()?;
-    connected.refuse_fallback()?;
+    let connected = run.connect(Purpose::Destroy)?;
     let session = run.session(&args.tuning, &args.resume)?;
     let request = ClearRequest {
         connection: connected.connection.clone(),
@@ -323,12 +327,6 @@ async fn back_up_first(
 }
 
 fn verify(run: &Run, args: &VerifyArgs) -> Result<Done> {
-    if args.live.is_some() {
-        return Err(Error::new(
-            Kind::Usage,
-            "--live is not supported yet by this version",
-        ));
-    }
     let verdict = commands::verify(Path::new(&args.file))?;
     for warning in &verdict.warnings {
         run.screen.event(&Event::Warning(warning));
@@ -345,7 +343,7 @@ fn verify(run: &Run, args: &VerifyArgs) -> Result<Done> {
 }
 
 async fn list(run: &Run, args: &LsArgs) -> Result<Done> {
-    let connection = run.connect()?.connection;
+    let connection = run.connect(Purpose::Read)?.connection;
     let session = run.plain_session()?;
     let rows = commands::list_collections(&session, &connection).await?;
     let is_wanted = |name: &str| {
@@ -371,7 +369,7 @@ async fn list(run: &Run, args: &LsArgs) -> Result<Done> {
 }
 
 async fn show(run: &Run, args: &ShowArgs) -> Result<Done> {
-    let connection = run.connect()?.connection;
+    let connection = run.connect(Purpose::Read)?.connection;
     let session = run.plain_session()?;
     let definition =
         commands::show_collection(&session, &connection, &CollectionName::parse(&args.name)?)
@@ -383,7 +381,7 @@ async fn show(run: &Run, args: &ShowArgs) -> Result<Done> {
 }
 
 async fn create(run: &Run, args: &CreateArgs) -> Result<Done> {
-    let connection = run.connect()?.connection;
+    let connection = run.connect(Purpose::Write)?.connection;
     let session = run.plain_session()?;
     let name = args
         .name
@@ -395,8 +393,7 @@ async fn create(run: &Run, args: &CreateArgs) -> Result<Done> {
 }
 
 async fn remove(run: &Run, args: &RmArgs) -> Result<Done> {
-    let connected = run.connect()?;
-    connected.refuse_fallback()?;
+    let connected = run.connect(Purpose::Destroy)?;
     let session = run.plain_session()?;
     let request = ClearRequest {
         connection: connected.connection.clone(),

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::super::args::globals::Transport;
 use super::super::args::{Environment, Invocation};
+use super::super::config::{self, Origin, Purpose, Request, Settings, Sourced, places};
 use crate::error::{Error, Kind, Result};
 use crate::journal::StoreKind;
 use crate::weaviate::Connection;
@@ -14,87 +16,77 @@ pub(super) struct Connected {
     pub origin: String,
     /// True if nobody named an address.
     pub is_default: bool,
-    /// True if the address came from another program's configuration.
-    pub is_fallback: bool,
     /// Names that the profile protects.
     pub protect: Vec<String>,
+    /// What the user should know, one sentence fragment each.
+    pub warnings: Vec<String>,
 }
 
-impl Connected {
-    /// Destructive commands never act on an address that another program's file happens to hold.
-    pub fn refuse_fallback(&self) -> Result<()> {
-        match self.is_fallback {
-            false => Ok(()),
-            true => Err(Error::new(
-                Kind::Usage,
-                format!(
-                    "the address comes from {}, which is never used for destructive commands",
-                    self.origin
-                ),
-            )
-            .with_hint("pass --url or --profile")),
-        }
+/// The connection for a command of this purpose; a profile may forbid it.
+pub(super) fn connect(
+    invocation: &Invocation,
+    environment: &Environment,
+    purpose: Purpose,
+) -> Result<Connected> {
+    let settings = settings(invocation, environment, purpose)?;
+    settings.allow(purpose)?;
+    if settings.transport.value == Transport::Grpc {
+        return Err(
+            Error::new(Kind::Usage, "this version moves objects over REST only")
+                .with_hint("leave --transport out, or pass --transport rest"),
+        );
     }
-}
-
-pub(super) fn connect(invocation: &Invocation, environment: &Environment) -> Result<Connected> {
-    let args = &invocation.cli.connection;
-    let (url, origin) = match (
-        &args.url,
-        environment.get("WEAVIATE_URL"),
-        environment.get("WCD_URL"),
-    ) {
-        (Some(url), ..) => (url.clone(), "--url"),
-        (None, Some(url), _) => (url.to_owned(), "WEAVIATE_URL"),
-        (None, None, Some(url)) => (url.to_owned(), "WCD_URL"),
-        _ => ("http://localhost:8080".to_owned(), "default"),
-    };
-    let mut connection = Connection::to(url);
-    if let Some(path) = &args.api_key_file {
-        let key = std::fs::read_to_string(path).map_err(|cause| {
-            Error::new(
-                Kind::Usage,
-                format!("cannot read the key in `{}`", path.display()),
-            )
-            .with_cause(cause)
-        })?;
-        connection.api_key = Some(key.trim().to_owned().into());
-        connection.key_file = Some(path.clone());
-    } else if let Some(key) = environment.get("WEAVIATE_API_KEY") {
-        connection.api_key = Some(key.to_owned().into());
-    }
-    if let Some(timeouts) = &args.timeout {
-        connection.connect_timeout = timeouts.connect;
-        connection.read_timeout = timeouts.read;
-        connection.write_timeout = timeouts.write;
-    }
+    let found = settings.connect()?;
     Ok(Connected {
-        connection,
-        origin: origin.to_owned(),
-        is_default: origin == "default",
-        is_fallback: false,
-        protect: Vec::new(),
+        connection: Connection {
+            url: found.url,
+            api_key: found.api_key,
+            key_file: found.key_file,
+            headers: found.headers,
+            ca_cert: found.ca_cert,
+            client_cert: found.client_cert,
+            client_key: found.client_key,
+            insecure: found.insecure,
+            connect_timeout: found.connect_timeout,
+            read_timeout: found.read_timeout,
+            write_timeout: found.write_timeout,
+        },
+        origin: settings.url.origin.to_string(),
+        is_default: settings.url.origin == Origin::Default,
+        protect: settings.protect,
+        warnings: settings.warnings,
     })
 }
 
+fn settings(
+    invocation: &Invocation,
+    environment: &Environment,
+    purpose: Purpose,
+) -> Result<Settings> {
+    let args = &invocation.cli.connection;
+    config::resolve(Request {
+        args,
+        variables: &invocation.variables,
+        environment,
+        purpose,
+    })
+}
+
+fn places(invocation: &Invocation, environment: &Environment) -> Result<Sourced<PathBuf>> {
+    let origin = match invocation.variables.get("state-dir") {
+        Some(variable) => Origin::Environment(variable.clone()),
+        None => Origin::Flag("state-dir"),
+    };
+    places::state_dir(
+        invocation.cli.connection.state_dir.as_deref(),
+        origin,
+        environment,
+    )
+}
+
+/// The folder that jobs are kept in.
 pub(super) fn state_dir(invocation: &Invocation, environment: &Environment) -> Result<PathBuf> {
-    if let Some(folder) = &invocation.cli.connection.state_dir {
-        return Ok(folder.clone());
-    }
-    if let Some(folder) = environment
-        .get("XDG_STATE_HOME")
-        .filter(|folder| !folder.is_empty())
-    {
-        return Ok(PathBuf::from(folder).join("elysiactl"));
-    }
-    match environment.get("HOME").filter(|home| !home.is_empty()) {
-        Some(home) => Ok(PathBuf::from(home).join(".local/state/elysiactl")),
-        None => Err(Error::new(
-            Kind::Usage,
-            "there is no home directory to keep job journals in",
-        )
-        .with_hint("pass --state-dir")),
-    }
+    places(invocation, environment).map(|found| found.value)
 }
 
 /// `ELYSIACTL_JOURNAL_STORE=file` is the way out where sled fails.
@@ -104,11 +96,9 @@ pub(super) fn journal_store(environment: &Environment) -> Result<StoreKind> {
         .map_or(Ok(StoreKind::default()), StoreKind::parse)
 }
 
+/// Every setting with its value and origin; secrets are not shown.
 pub(super) fn show(invocation: &Invocation, environment: &Environment) -> Result<Vec<Vec<String>>> {
-    let connected = connect(invocation, environment)?;
-    Ok(vec![vec![
-        "url".to_owned(),
-        connected.connection.url,
-        connected.origin,
-    ]])
+    let settings = settings(invocation, environment, Purpose::Read)?;
+    let rows = config::settings_rows(&settings, &places(invocation, environment)?);
+    Ok(rows.into_iter().map(Vec::from).collect())
 }

@@ -4,6 +4,7 @@ use super::super::args::job::ResumeArgs;
 use super::super::args::tools::{
     JobArgs, JobsCancelArgs, JobsCommand, JobsLsArgs, JobsPruneArgs, JobsResumeArgs,
 };
+use super::super::config::Purpose;
 use super::super::numbers;
 use super::{Done, Run};
 use crate::commands;
@@ -93,7 +94,7 @@ fn show(run: &Run, args: &JobArgs) -> Result<Done> {
 
 /// The address of this run if one is given, else the one that the job was last at work with.
 fn connection(run: &Run, state: &StateDir, id: &JobId) -> Result<Connection> {
-    let connected = run.connect()?;
+    let connected = run.connect(Purpose::Write)?;
     let mut connection = connected.connection;
     if connected.is_default
         && let Some(address) = commands::address_of_job(state, id)?

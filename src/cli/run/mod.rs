@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::job::{ResumeArgs, TuningArgs};
 use super::args::{self, Command, Environment, Invocation, Refusal};
+use super::config::Purpose;
 use super::confirm::{Confirmer, Input, Policy as Answers};
 use super::exit::ExitCode;
 use super::output::ColorChoice;
@@ -147,12 +148,10 @@ impl Run {
         }
     }
 
-    fn connect(&self) -> Result<Connected> {
-        let connected = connect::connect(&self.invocation, &self.environment)?;
-        if connected.connection.insecure {
-            self.screen.event(&Event::Warning(
-                "the server's certificate is not checked (--insecure-skip-verify)",
-            ));
+    fn connect(&self, purpose: Purpose) -> Result<Connected> {
+        let connected = connect::connect(&self.invocation, &self.environment, purpose)?;
+        for warning in &connected.warnings {
+            self.screen.event(&Event::Warning(warning));
         }
         Ok(connected)
     }

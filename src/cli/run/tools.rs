@@ -2,6 +2,7 @@
 
 use super::super::args::pages;
 use super::super::args::tools::{CompletionsArgs, DemoArgs, ManArgs, SandboxArgs};
+use super::super::config::Purpose;
 use super::{Done, Run, connect};
 use crate::commands;
 use crate::engine::Stop;
@@ -10,7 +11,7 @@ use crate::event::{Event, Reporter};
 use crate::sandbox::{Sandbox, Settings};
 
 pub(super) async fn health(run: &Run) -> Result<Done> {
-    let connected = run.connect()?;
+    let connected = run.connect(Purpose::Read)?;
     let session = run.plain_session()?;
     let mut plan = commands::health(&session, &connected.connection).await?;
     plan.field("address from", &connected.origin);
