@@ -101,11 +101,9 @@ impl Draft {
         if !storage.exists(key)? {
             return Err(gone(&*storage, &hidden));
         }
-        let found = match storage.exists(&format!("{key}/metadata.json"))? {
+        let found = match storage.is_folder(key)? {
             true => folder::read_head(&*storage, key)?.map(|head| (head.header, Format::Jsonl)),
-            false => {
-                document::read_opening(&*storage, key)?.map(|head| (head.header, Format::Json))
-            }
+            false => document::recover_header(&*storage, key)?.map(|header| (header, Format::Json)),
         };
         match found {
             Some((header, format)) if header.hash() == header_hash => {
@@ -161,8 +159,13 @@ impl Draft {
         }
         let partial = self.partial();
         if self.storage.exists(&partial)? {
-            // Ours from an earlier try, or of another job that began in the same second.
-            Draft::resume(self.storage.clone(), &self.name, &self.header_hash())?;
+            // Ours from an earlier try, or of another job that began in the same second. A folder without
+            // metadata is one whose making was cut short.
+            let is_stub = self.storage.is_folder(&partial)?
+                && !self.storage.exists(&format!("{partial}/metadata.json"))?;
+            if !is_stub {
+                Draft::resume(self.storage.clone(), &self.name, &self.header_hash())?;
+            }
             self.storage.remove(&partial)?;
         }
         match self.format {

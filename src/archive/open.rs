@@ -63,7 +63,7 @@ impl Archive {
                 format!("there is no archive `{}`", path.display()),
             ));
         }
-        let opened = match storage.path(key).is_dir() {
+        let opened = match storage.is_folder(key)? {
             true => open_folder(storage, key),
             false => open_file(storage, key),
         };

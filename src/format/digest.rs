@@ -292,3 +292,158 @@ impl Visit for Both<'_> {
         self.1.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ObjectId;
+
+    fn digest(class: &str, name: &str, json: &str) -> Digest {
+        let definition = r#"{"class":"CLASS","properties":[
+            {"name":"i","dataType":["int"]},{"name":"is","dataType":["int[]"]},{"name":"n","dataType":["number"]},
+            {"name":"d","dataType":["date"]},{"name":"ds","dataType":["date[]"]},{"name":"t","dataType":["text"]},
+            {"name":"g","dataType":["geoCoordinates"]},{"name":"p","dataType":["phoneNumber"]},{"name":"r","dataType":["CLASS"]},
+            {"name":"h","dataType":["blobHash"]},
+            {"name":"o","dataType":["object"],"nestedProperties":[{"name":"i","dataType":["int"]},{"name":"d","dataType":["date"]}]}]}"#;
+        let definition = Definition::parse(definition.replace("CLASS", class)).unwrap();
+        let mut digester = Digester::new(Shape::of(&definition).unwrap());
+        digester
+            .object(&Key::of(ObjectId::NIL), Times::default())
+            .unwrap();
+        digester.property(name, json).unwrap();
+        digester.end().unwrap();
+        digester.take().digest()
+    }
+
+    #[test]
+    fn values_that_the_server_takes_for_equal_are_equal() {
+        for (name, one, other) in [
+            ("i", "5", "5.0"),
+            ("i", "-9223372036854775808", "-9223372036854776000"),
+            ("is", "[1,2e3]", "[1.0, 2000]"),
+            ("n", "1", "1.0"),
+            ("n", "1e2", "100"),
+            (
+                "d",
+                r#""2020-01-01T00:00:00+00:00""#,
+                r#""2020-01-01T00:00:00Z""#,
+            ),
+            (
+                "ds",
+                r#"["2020-01-01T00:00:00+00:00"]"#,
+                r#"[ "2020-01-01T00:00:00Z" ]"#,
+            ),
+            ("t", r#""\u00e9\/""#, r#""é/""#),
+            (
+                "g",
+                r#"{"latitude":52.3932696,"longitude":4.8374}"#,
+                r#"{"longitude":4.8374000,"latitude":52.39327}"#,
+            ),
+            (
+                "p",
+                r#"{"input":"1","defaultCountry":"de","valid":true}"#,
+                r#"{"defaultCountry":"de","input":"1","national":5}"#,
+            ),
+            (
+                "p",
+                r#"{"input":"1","defaultCountry":""}"#,
+                r#"{"input":"1"}"#,
+            ),
+            (
+                "r",
+                r#"[{"beacon":"weaviate://localhost/X/1","href":"/a"}]"#,
+                r#"[{"beacon":"weaviate://localhost/X/1"}]"#,
+            ),
+            (
+                "o",
+                r#"{"i":1.0,"d":"2020-01-01T00:00:00+00:00"}"#,
+                r#"{"d":"2020-01-01T00:00:00Z","i":1}"#,
+            ),
+            ("h", r#""abc""#, "null"),
+            ("t", "null", " null "),
+        ] {
+            assert_eq!(
+                digest("A", name, one),
+                digest("A", name, other),
+                "{name}: {one} and {other}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_that_the_server_keeps_apart_differ() {
+        for (name, one, other) in [
+            ("i", "5", "6"),
+            ("n", "0.0", "-0.0"),
+            ("n", "1", "1.0000000000000002"),
+            ("t", r#""a""#, r#""A""#),
+            (
+                "t",
+                r#""2020-01-01T00:00:00+00:00""#,
+                r#""2020-01-01T00:00:00Z""#,
+            ),
+            ("t", "null", r#""""#),
+            ("is", "[]", "null"),
+            ("is", "[1,2]", "[2,1]"),
+            ("o", r#"{"i":null}"#, "{}"),
+            ("o", r#"{"a":"","b":"c"}"#, r#"{"a":"b","c":""}"#),
+            (
+                "g",
+                r#"{"latitude":1.0,"longitude":2.0}"#,
+                r#"{"latitude":2.0,"longitude":1.0}"#,
+            ),
+            ("p", r#"{"input":"1"}"#, r#"{"input":"2"}"#),
+            (
+                "r",
+                r#"[{"beacon":"weaviate://localhost/X/1"}]"#,
+                r#"[{"beacon":"weaviate://localhost/Y/1"}]"#,
+            ),
+            ("r", "[]", "null"),
+        ] {
+            assert_ne!(
+                digest("A", name, one),
+                digest("A", name, other),
+                "{name}: {one} and {other}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_reference_to_itself_follows_a_new_name() {
+        let beacon = |class: &str| format!(r#"[{{"beacon":"weaviate://localhost/{class}/1"}}]"#);
+        assert_eq!(
+            digest("A", "r", &beacon("A")),
+            digest("B", "r", &beacon("B"))
+        );
+        assert_ne!(
+            digest("A", "r", &beacon("A")),
+            digest("B", "r", &beacon("A"))
+        );
+        assert_ne!(
+            digest("A", "r", &beacon("A")),
+            digest("A", "r", &beacon("AA"))
+        );
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_still_counts() {
+        let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert_ne!(digest("A", "x", &deep(500)), digest("A", "x", &deep(501)));
+    }
+
+    #[test]
+    fn sums_wrap_and_carry() {
+        let mut one = [0; 32];
+        one[0] = 1;
+        assert_eq!(Digest([0xff; 32]).plus(Digest(one)), Digest::default());
+        let mut low = [0; 32];
+        low[0] = 0xff;
+        let mut carried = [0; 32];
+        carried[1] = 1;
+        assert_eq!(Digest(low).plus(Digest(one)), Digest(carried));
+        assert_eq!(
+            Digest::parse(&Digest(low).to_string()).unwrap(),
+            Digest(low)
+        );
+    }
+}

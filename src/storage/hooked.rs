@@ -92,6 +92,10 @@ impl Storage for Hooked {
         self.inner.exists(key)
     }
 
+    fn is_folder(&self, key: &str) -> Result<bool> {
+        self.inner.is_folder(key)
+    }
+
     fn list(&self, folder: &str) -> Result<Vec<(String, u64)>> {
         self.inner.list(folder)
     }

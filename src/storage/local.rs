@@ -81,6 +81,10 @@ impl Storage for Local {
             .doing(|| format!("cannot look for `{}`", path.display()))
     }
 
+    fn is_folder(&self, key: &str) -> Result<bool> {
+        Ok(self.exists(key)? && self.path(key).is_dir())
+    }
+
     fn list(&self, folder: &str) -> Result<Vec<(String, u64)>> {
         let path = self.path(folder);
         let entries = match fs::read_dir(&path) {

@@ -32,6 +32,9 @@ pub trait Storage: Send + Sync {
     /// True if there is a file or folder of that name.
     fn exists(&self, key: &str) -> Result<bool>;
 
+    /// True if there is a folder of that name.
+    fn is_folder(&self, key: &str) -> Result<bool>;
+
     /// The files in a folder, by name, with their lengths; empty if there is no such folder.
     fn list(&self, folder: &str) -> Result<Vec<(String, u64)>>;
 
