@@ -89,6 +89,21 @@ impl Draft {
         }
     }
 
+    /// An archive that will take the place of `name`.
+    pub(crate) fn again(
+        storage: Arc<dyn Storage>,
+        header: Header,
+        format: Format,
+        codec: Codec,
+        name: &str,
+    ) -> Self {
+        let name = name.to_owned();
+        Draft {
+            name,
+            ..Draft::new(storage, header, format, codec)
+        }
+    }
+
     /// Finds the archive `name` of an earlier run, under its hidden or its final name, by the hash that
     /// [`Draft::header_hash`] gave. Another archive, or none, is `Mismatch`.
     pub fn resume(storage: Arc<dyn Storage>, name: &str, header_hash: &str) -> Result<Self> {
@@ -168,6 +183,12 @@ impl Draft {
             }
             self.storage.remove(&partial)?;
         }
+        self.make(options)
+    }
+
+    /// Writes the head and opens the rest.
+    pub(crate) fn make(&self, options: SinkOptions) -> Result<ArchiveSink> {
+        let partial = self.partial();
         match self.format {
             Format::Json => self
                 .storage

@@ -111,6 +111,12 @@ impl Storage for Local {
         sync_folder(&self.parent(to))
     }
 
+    fn replace(&self, from: &str, to: &str) -> Result<()> {
+        let (from, path) = (self.path(from), self.path(to));
+        fs::rename(&from, &path).doing(|| cannot_rename(&from, &path))?;
+        sync_folder(&self.parent(to))
+    }
+
     fn remove(&self, key: &str) -> Result<()> {
         let path = self.path(key);
         let outcome = match fs::symlink_metadata(&path) {

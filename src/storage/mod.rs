@@ -41,6 +41,9 @@ pub trait Storage: Send + Sync {
     /// Renames a file or folder; fails with `Mismatch` if the new name is taken. The new name is durable on return.
     fn rename(&self, from: &str, to: &str) -> Result<()>;
 
+    /// Renames a file over another one, at once; the new name is durable on return. For an edited archive only.
+    fn replace(&self, from: &str, to: &str) -> Result<()>;
+
     /// Removes a file or a folder with everything in it; a missing one is no error.
     fn remove(&self, key: &str) -> Result<()>;
 

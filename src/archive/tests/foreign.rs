@@ -222,3 +222,70 @@ fn an_unfinished_archive_is_refused() {
         );
     }
 }
+
+#[test]
+fn an_edited_archive_is_good_again_once_it_is_sealed_anew() {
+    for codec in Codec::ALL {
+        let memory = Memory::default();
+        let objects: Vec<Object> = (0..5).map(object).collect();
+        let path = make_in(Arc::new(memory.clone()), Format::Json, codec, &objects, 2);
+        let name = path.to_str().unwrap();
+        let mut text = String::new();
+        let stored = memory.files()[name].clone();
+        let mut decoder = crate::format::Decoder::new(codec, stored.as_slice()).unwrap();
+        std::io::Read::read_to_string(&mut decoder, &mut text).unwrap();
+        let edited = text
+            .replace("\"COLD\"", "\"HOT\"")
+            .replace("\"count\":3", "\"count\":33");
+        memory
+            .put(name, &codec.compress(edited.as_bytes()).unwrap())
+            .unwrap();
+        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        assert!(Archive::open_in(storage.clone(), name).is_err());
+        now(super::super::reseal::reseal_in(storage.clone(), name)).unwrap();
+        let archive = Archive::open_in(storage, name).unwrap();
+        archive.verify().unwrap();
+        assert_eq!(archive.trailer().unwrap().tenants[0].status, "HOT");
+        assert_eq!(
+            (archive.header().resumed, archive.header().finished),
+            (2, Some(ending().finished))
+        );
+        assert_eq!(read_all(&archive, BUDGET).unwrap()[3].properties[0].1, "33");
+        assert_eq!(memory.files().len(), 1);
+    }
+}
+
+#[test]
+fn an_edited_folder_is_good_again_once_it_is_sealed_anew() {
+    let memory = Memory::default();
+    let objects: Vec<Object> = (0..9).map(object).collect();
+    let path = make_in(
+        Arc::new(memory.clone()),
+        Format::Jsonl,
+        Codec::None,
+        &objects,
+        3,
+    );
+    let name = path.to_str().unwrap();
+    let part = format!("{name}/objects/part-00001-00000000.jsonl");
+    let text = String::from_utf8(memory.files()[&part].clone()).unwrap();
+    memory
+        .put(&part, text.lines().next().unwrap().as_bytes())
+        .unwrap();
+    memory
+        .put(
+            &format!("{name}/schema.json"),
+            b"{\"class\":\"Article\",\"properties\":[]}\n",
+        )
+        .unwrap();
+    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    assert!(Archive::open_in(storage.clone(), name).is_err());
+    now(super::super::reseal::reseal_in(storage.clone(), name)).unwrap();
+    let archive = Archive::open_in(storage, name).unwrap();
+    assert_eq!(archive.verify().unwrap().object_count, 7);
+    assert_eq!(
+        archive.definition().text(),
+        "{\"class\":\"Article\",\"properties\":[]}"
+    );
+    assert_eq!(archive.trailer().unwrap().aliases, ["Other"]);
+}

@@ -94,6 +94,11 @@ impl Storage for Memory {
         Ok(())
     }
 
+    fn replace(&self, from: &str, to: &str) -> Result<()> {
+        self.remove(to)?;
+        self.rename(from, to)
+    }
+
     fn remove(&self, key: &str) -> Result<()> {
         self.0.lock().unwrap().retain(|name, _| !is_in(name, key));
         Ok(())
