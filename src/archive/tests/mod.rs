@@ -1,6 +1,7 @@
 //! What all tests of archives share: made-up objects, a visitor that remembers, and a whole backup in one call.
 
 mod damage;
+mod edges;
 mod finish;
 mod foreign;
 mod memory;

@@ -1,5 +1,7 @@
 //! How fast pages become frames. Not run by itself: `cargo test --release --lib speed -- --ignored --nocapture`.
 
+#![allow(clippy::print_stderr)]
+
 use std::time::Instant;
 
 use super::memory::Memory;
@@ -44,8 +46,8 @@ fn typical(number: u64) -> Object {
 }
 
 fn measure(format: Format, codec: Codec, with_digest: bool, page: &Page) {
-    let memory = Memory::default();
-    let draft = draft(Arc::new(memory), format, codec);
+    let folder = tempfile::tempdir().unwrap();
+    let draft = draft(Arc::new(Local::at(folder.path())), format, codec);
     let options = SinkOptions {
         with_digest,
         ..SinkOptions::default()
