@@ -23,4 +23,4 @@ pub use jobs::{
 };
 pub use restore::{RestoreRequest, merge_question, restore};
 pub use session::{Outcome, Session, Unfinished};
-pub use verify::verify;
+pub use verify::{reseal, verify};

@@ -142,7 +142,7 @@ impl RestoreArgs {
 /// Check that an archive is whole, or that a collection still equals it
 #[derive(Args, Clone, Debug)]
 #[command(
-    after_help = "Example:\n  elysiactl col verify ./backups/Article_full_20260201_103000.json --live"
+    after_help = "Example:\n  elysiactl col verify ./backups/Article_full_20260201_103000.json"
 )]
 pub struct VerifyArgs {
     /// The archive: a path, or an id of the catalogue

@@ -38,7 +38,7 @@ const FLAGS: [(&[&str], &[&str]); 4] = [
         ],
     ),
     (&["col", "clear"], &["filter"]),
-    (&["col", "verify"], &["reseal", "live"]),
+    (&["col", "verify"], &["live"]),
 ];
 
 /// By command: an argument and a value of it.

@@ -32,7 +32,7 @@ pub(super) async fn run(run: &Run, command: &ColCommand) -> Result<Done> {
         ColCommand::Backup(args) => backup(run, args).await,
         ColCommand::Restore(args) => restore(run, args).await,
         ColCommand::Clear(args) => clear(run, args).await,
-        ColCommand::Verify(args) => verify(run, args),
+        ColCommand::Verify(args) => verify(run, args).await,
     }
 }
 
@@ -326,7 +326,14 @@ async fn back_up_first(
     Ok(())
 }
 
-fn verify(run: &Run, args: &VerifyArgs) -> Result<Done> {
+async fn verify(run: &Run, args: &VerifyArgs) -> Result<Done> {
+    if args.reseal {
+        let sealed = commands::reseal(Path::new(&args.file)).await?;
+        run.screen.event(&Event::Note(&format!(
+            "sealed anew: {} objects",
+            numbers::count(sealed.object_count)
+        )));
+    }
     let verdict = commands::verify(Path::new(&args.file))?;
     for warning in &verdict.warnings {
         run.screen.event(&Event::Warning(warning));
