@@ -437,8 +437,15 @@ impl Backup<'_> {
                 found.definition.text().to_owned(),
             );
         }
-        if let Ok(aliases) = self.client.aliases(name).await {
-            facts.insert("aliases".into(), serde_json::json!(aliases).to_string());
+        match self.client.aliases(name).await {
+            Ok(aliases) => {
+                facts.insert("aliases".into(), serde_json::json!(aliases).to_string());
+            }
+            Err(error) if error.is_transient() => return Err(error),
+            // A key may not be allowed to list them.
+            Err(error) => self
+                .session
+                .warn(&format!("the aliases are not in the archive: {error}")),
         }
         Ok(facts)
     }
