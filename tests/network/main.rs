@@ -1,0 +1,7 @@
+//! Whatever the network does, a job ends equal to a clean run, or with the right exit code and everything kept.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bench;
+mod sweep;
