@@ -130,13 +130,16 @@ async fn read<S: Source, K: Sink>(
         if (error.reaction() == Reaction::TooLarge || is_suspicious) && pace.halve() {
             continue;
         }
-        if is_suspicious
-            && let Some(page) = shared
-                .source
-                .pass_over(lane, cursor, error.message())
-                .await?
-        {
-            break page;
+        if is_suspicious {
+            match shared.source.pass_over(lane, cursor, error.message()).await {
+                Ok(Some(page)) => break page,
+                Ok(None) => {}
+                // The search takes many requests; one that fails is no reason to give up.
+                Err(searching) => {
+                    tries.pause(searching).await?;
+                    continue;
+                }
+            }
         }
         tries.pause(error).await?;
     };
@@ -181,14 +184,12 @@ async fn give_away<S: Source, K: Sink>(
     if !shared.is_hungry() || page.keys.is_empty() {
         return Ok(());
     }
-    let policy = &shared.context.policy;
-    let Some(end) = policy
-        .run("look for a place to split", || {
-            shared.source.border(lane, page)
-        })
-        .await?
-    else {
-        return Ok(());
+    // Tried once: a lane that is not cut is read all the same, and the next page is another occasion.
+    let end = match shared.source.border(lane, page).await {
+        Ok(Some(end)) => end,
+        Ok(None) => return Ok(()),
+        Err(error) if error.is_transient() => return Ok(()),
+        Err(error) => return Err(error),
     };
     let (parent, child) = shared.committer.split(lane.id, end).await?;
     lane.bounds = parent.bounds;
