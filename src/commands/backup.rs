@@ -517,8 +517,9 @@ impl Backup<'_> {
             false,
         );
         let rejects = census::read_rejected(&self.folder)?;
-        let census =
-            census::compare(&source, &archive, &rejects, self.started_on_server()?).await?;
+        let policy = self.session.context().policy;
+        let started = self.started_on_server()?;
+        let census = census::compare(&policy, &source, &archive, &rejects, started).await?;
         Ok(census.facts())
     }
 }
