@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use crate::common::{backup_request, restore_request, session_told};
 
-/// Where a page is asked for.
-pub const PAGES: (&str, &str) = ("GET", "/v1/objects?");
+/// Where a whole page is asked for; looking for a place to split asks for one object.
+pub const PAGES: (&str, &str) = ("GET", "/v1/objects?class=Article&limit=50");
 /// Where a batch is stored.
 pub const BATCHES: (&str, &str) = ("POST", "/v1/batch/objects");
 
@@ -136,7 +136,9 @@ impl Bench {
 
     /// A clean archive of the collection.
     pub async fn archive(&self) -> PathBuf {
-        let saved = backup(&self.session("clean"), &self.backup_request()).await;
+        let mut request = self.backup_request();
+        request.destination = self.path().join("clean-out");
+        let saved = backup(&self.session("clean"), &request).await;
         saved.unwrap().archive.unwrap()
     }
 

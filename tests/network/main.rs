@@ -5,3 +5,5 @@ mod common;
 
 mod bench;
 mod sweep;
+mod transient;
+mod unreadable;
