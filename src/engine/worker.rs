@@ -41,10 +41,10 @@ pub(super) async fn walk<S: Source, K: Sink>(
             keys: Vec::new(),
             end: lane.cursor.clone(),
         };
-        let is_last = loop {
-            let (page, pace) = tokio::select! {
-                read = &mut ahead => read.unwrap_or_else(|cause| Err(reader_died(cause)))?,
-                () = shared.halt.cancelled() => return Err(stop::interrupted()),
+        let end = loop {
+            let (page, pace) = match next_page(&shared, &mut ahead).await {
+                Ok(read) => read,
+                Err(error) => break End::Failed(error),
             };
             if !page.is_last {
                 give_away(&shared, &mut lane, &page).await?;
@@ -53,19 +53,41 @@ pub(super) async fn walk<S: Source, K: Sink>(
             let appetite = shared.sink.append(&mut batch, &page)?;
             let is_last = page.is_last;
             gathered.add(page);
-            if is_last || appetite == Appetite::Full || shared.halt.is_cancelled() {
-                break is_last;
+            if is_last {
+                break End::Drained;
+            }
+            if appetite == Appetite::Full || shared.halt.is_cancelled() {
+                break End::Open;
             }
         };
+        // What was read before a failure is worth keeping: the network may be gone for long.
         if !gathered.keys.is_empty() {
             write(&shared, &mut lane, &mut batch, gathered).await?;
         }
-        if is_last {
-            return shared.committer.commit(Step::Drained(lane.id).into()).await;
+        match end {
+            End::Drained => return shared.committer.commit(Step::Drained(lane.id).into()).await,
+            End::Failed(error) => return Err(error),
+            End::Open if shared.halt.is_cancelled() => return Err(stop::interrupted()),
+            End::Open => {}
         }
-        if shared.halt.is_cancelled() {
-            return Err(stop::interrupted());
-        }
+    }
+}
+
+/// Why no more pages are gathered.
+enum End {
+    /// The batch is full.
+    Open,
+    Drained,
+    Failed(Error),
+}
+
+async fn next_page<S: Source, K: Sink>(
+    shared: &Shared<S, K>,
+    ahead: &mut AbortOnDropHandle<Result<(Page, Pace)>>,
+) -> Result<(Page, Pace)> {
+    tokio::select! {
+        read = ahead => read.unwrap_or_else(|cause| Err(reader_died(cause))),
+        () = shared.halt.cancelled() => Err(stop::interrupted()),
     }
 }
 
