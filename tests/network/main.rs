@@ -4,6 +4,7 @@
 mod common;
 
 mod bench;
+mod ends;
 mod refused;
 mod sweep;
 mod transient;
