@@ -154,7 +154,7 @@ impl CollectionSource {
         until: ObjectId,
     ) -> Result<Option<ObjectId>> {
         let (first, last, until) = (first.to_u128(), last.to_u128(), until.to_u128());
-        let page_span = (last - first) / (count as u128).max(1) * (count as u128 + 1);
+        let page_span = ((last - first) / (count as u128).max(1)).saturating_mul(count as u128 + 1);
         let mut stride = page_span.max(1).saturating_mul(PAGES_WORTH_A_SPLIT);
         let mut inside = None;
         // Each probe goes four times as far as the one before: about six for a large collection, 64 at the most.
@@ -193,7 +193,8 @@ impl CollectionSource {
             .probe(tenant, ObjectId::from_u128(middle))
             .await?
             .map_or(middle, |id| id.to_u128());
-        Ok((border > last + page_span && border < until).then(|| ObjectId::from_u128(border)))
+        Ok((border > last.saturating_add(page_span) && border < until)
+            .then(|| ObjectId::from_u128(border)))
     }
 
     /// What can be seen of the object after `after`.
