@@ -437,8 +437,15 @@ impl Backup<'_> {
                 found.definition.text().to_owned(),
             );
         }
-        if let Ok(aliases) = self.client.aliases(name).await {
-            facts.insert("aliases".into(), serde_json::json!(aliases).to_string());
+        match self.client.aliases(name).await {
+            Ok(aliases) => {
+                facts.insert("aliases".into(), serde_json::json!(aliases).to_string());
+            }
+            Err(error) if error.is_transient() => return Err(error),
+            // A key may not be allowed to list them.
+            Err(error) => self
+                .session
+                .warn(&format!("the aliases are not in the archive: {error}")),
         }
         Ok(facts)
     }
@@ -510,8 +517,9 @@ impl Backup<'_> {
             false,
         );
         let rejects = census::read_rejected(&self.folder)?;
-        let census =
-            census::compare(&source, &archive, &rejects, self.started_on_server()?).await?;
+        let policy = self.session.context().policy;
+        let started = self.started_on_server()?;
+        let census = census::compare(&policy, &source, &archive, &rejects, started).await?;
         Ok(census.facts())
     }
 }

@@ -7,12 +7,18 @@ use std::collections::BTreeSet;
 
 use crate::archive::Archive;
 use crate::engine::Facts;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Reaction, Result};
 use crate::job::{Bounds, Cursor, Lane, Pass};
 use crate::journal::JobFolder;
 use crate::model::{CollectionName, Key, ObjectId, Tenant, Times};
-use crate::pipe::{Budget, Source, Vector, Visit};
+use crate::pipe::{Budget, Page, Source, Vector, Visit};
+use crate::retry::Policy;
 use crate::weaviate::{Client, CollectionSource};
+
+const PAGE: Budget = Budget {
+    objects: 1_000,
+    bytes: 4 << 20,
+};
 
 /// What was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +53,7 @@ impl Census {
 /// Compares the live ids with those in a sealed archive. `known` are those that could not be read; `started` is the
 /// server's time at the beginning, in Unix milliseconds.
 pub(super) async fn compare(
+    policy: &Policy,
     live: &CollectionSource,
     archive: &Archive,
     known: &BTreeSet<Key>,
@@ -54,8 +61,8 @@ pub(super) async fn compare(
 ) -> Result<Census> {
     let mut census = Census::default();
     let archived = archive.source();
-    let mut archived = InOrder::of(&archived, lanes_in_order(archive));
-    let mut live = InOrder::of(live, vec![Bounds::ALL_KEYS]);
+    let mut archived = InOrder::of(policy, &archived, lanes_in_order(archive));
+    let mut live = InOrder::of(policy, live, vec![Bounds::ALL_KEYS]);
     let (mut ours, mut theirs) = (archived.next().await?, live.next().await?);
     loop {
         let order = match (&ours, &theirs) {
@@ -158,6 +165,7 @@ pub(super) fn read_rejected(folder: &JobFolder) -> Result<BTreeSet<Key>> {
 
 /// Keys with their times, in order, a page at a time.
 struct InOrder<'a, S: Source> {
+    policy: &'a Policy,
     source: &'a S,
     bounds: std::vec::IntoIter<Bounds>,
     lane: Option<Lane>,
@@ -165,8 +173,9 @@ struct InOrder<'a, S: Source> {
 }
 
 impl<'a, S: Source> InOrder<'a, S> {
-    fn of(source: &'a S, bounds: Vec<Bounds>) -> Self {
+    fn of(policy: &'a Policy, source: &'a S, bounds: Vec<Bounds>) -> Self {
         InOrder {
+            policy,
             source,
             bounds: bounds.into_iter(),
             lane: None,
@@ -191,17 +200,8 @@ impl<'a, S: Source> InOrder<'a, S> {
     }
 
     async fn read(&mut self, mut lane: Lane) -> Result<()> {
-        let page = self
-            .source
-            .fetch(
-                &lane,
-                &lane.cursor,
-                Budget {
-                    objects: 1_000,
-                    bytes: 4 << 20,
-                },
-            )
-            .await?;
+        let page = self.page(&lane).await?;
+        self.policy.progress.touch();
         let mut keys = Keys(Vec::with_capacity(page.keys.len()));
         page.objects.walk(&mut keys)?;
         self.page = keys.0.into_iter();
@@ -210,6 +210,29 @@ impl<'a, S: Source> InOrder<'a, S> {
             self.lane = Some(lane);
         }
         Ok(())
+    }
+
+    /// The next page; objects that could not be read then cannot be read now, and are passed over.
+    async fn page(&self, lane: &Lane) -> Result<Page> {
+        let mut tries = self.policy.tries("compare ids");
+        let mut budget = PAGE;
+        loop {
+            let error = match self.source.fetch(lane, &lane.cursor, budget).await {
+                Ok(page) => return Ok(page),
+                Err(error) => error,
+            };
+            if error.reaction() == Reaction::Suspect {
+                if budget.objects > 1 {
+                    budget.objects /= 2;
+                    continue;
+                }
+                let passed = self.source.pass_over(lane, &lane.cursor, error.message());
+                if let Ok(Some(page)) = passed.await {
+                    return Ok(page);
+                }
+            }
+            tries.pause(error).await?;
+        }
     }
 }
 

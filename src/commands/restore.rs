@@ -468,6 +468,9 @@ impl Restore<'_> {
             )
             .with_hint("pass --merge to restore into it, or --name <NEW> to restore beside it"));
         }
+        if !self.request.merge && !differences.is_empty() {
+            return self.complete().await;
+        }
         self.check_definition(&differences)?;
         Ok(found)
     }
@@ -485,8 +488,13 @@ impl Restore<'_> {
                 shards: Vec::new(),
             })?;
         self.client.create(&creatable.create).await?;
-        if let Some(update) = &creatable.then_update {
-            self.client.update(&self.name, update).await?;
+        self.complete().await
+    }
+
+    /// The second step of a creation, and a look at what came of both. May be repeated.
+    async fn complete(&self) -> Result<Definition> {
+        if let Some(update) = creatable(&self.definition)?.then_update {
+            self.client.update(&self.name, &update).await?;
         }
         let Collection::Found(made) = self.client.collection(&self.name).await? else {
             return Err(Error::new(

@@ -41,10 +41,10 @@ pub(super) async fn walk<S: Source, K: Sink>(
             keys: Vec::new(),
             end: lane.cursor.clone(),
         };
-        let is_last = loop {
-            let (page, pace) = tokio::select! {
-                read = &mut ahead => read.unwrap_or_else(|cause| Err(reader_died(cause)))?,
-                () = shared.halt.cancelled() => return Err(stop::interrupted()),
+        let end = loop {
+            let (page, pace) = match next_page(&shared, &mut ahead).await {
+                Ok(read) => read,
+                Err(error) => break End::Failed(error),
             };
             if !page.is_last {
                 give_away(&shared, &mut lane, &page).await?;
@@ -53,19 +53,41 @@ pub(super) async fn walk<S: Source, K: Sink>(
             let appetite = shared.sink.append(&mut batch, &page)?;
             let is_last = page.is_last;
             gathered.add(page);
-            if is_last || appetite == Appetite::Full || shared.halt.is_cancelled() {
-                break is_last;
+            if is_last {
+                break End::Drained;
+            }
+            if appetite == Appetite::Full || shared.halt.is_cancelled() {
+                break End::Open;
             }
         };
+        // What was read before a failure is worth keeping: the network may be gone for long.
         if !gathered.keys.is_empty() {
             write(&shared, &mut lane, &mut batch, gathered).await?;
         }
-        if is_last {
-            return shared.committer.commit(Step::Drained(lane.id).into()).await;
+        match end {
+            End::Drained => return shared.committer.commit(Step::Drained(lane.id).into()).await,
+            End::Failed(error) => return Err(error),
+            End::Open if shared.halt.is_cancelled() => return Err(stop::interrupted()),
+            End::Open => {}
         }
-        if shared.halt.is_cancelled() {
-            return Err(stop::interrupted());
-        }
+    }
+}
+
+/// Why no more pages are gathered.
+enum End {
+    /// The batch is full.
+    Open,
+    Drained,
+    Failed(Error),
+}
+
+async fn next_page<S: Source, K: Sink>(
+    shared: &Shared<S, K>,
+    ahead: &mut AbortOnDropHandle<Result<(Page, Pace)>>,
+) -> Result<(Page, Pace)> {
+    tokio::select! {
+        read = ahead => read.unwrap_or_else(|cause| Err(reader_died(cause))),
+        () = shared.halt.cancelled() => Err(stop::interrupted()),
     }
 }
 
@@ -130,13 +152,16 @@ async fn read<S: Source, K: Sink>(
         if (error.reaction() == Reaction::TooLarge || is_suspicious) && pace.halve() {
             continue;
         }
-        if is_suspicious
-            && let Some(page) = shared
-                .source
-                .pass_over(lane, cursor, error.message())
-                .await?
-        {
-            break page;
+        if is_suspicious {
+            match shared.source.pass_over(lane, cursor, error.message()).await {
+                Ok(Some(page)) => break page,
+                Ok(None) => {}
+                // The search takes many requests; one that fails is no reason to give up.
+                Err(searching) => {
+                    tries.pause(searching).await?;
+                    continue;
+                }
+            }
         }
         tries.pause(error).await?;
     };
@@ -181,14 +206,12 @@ async fn give_away<S: Source, K: Sink>(
     if !shared.is_hungry() || page.keys.is_empty() {
         return Ok(());
     }
-    let policy = &shared.context.policy;
-    let Some(end) = policy
-        .run("look for a place to split", || {
-            shared.source.border(lane, page)
-        })
-        .await?
-    else {
-        return Ok(());
+    // Tried once: a lane that is not cut is read all the same, and the next page is another occasion.
+    let end = match shared.source.border(lane, page).await {
+        Ok(Some(end)) => end,
+        Ok(None) => return Ok(()),
+        Err(error) if error.is_transient() => return Ok(()),
+        Err(error) => return Err(error),
     };
     let (parent, child) = shared.committer.split(lane.id, end).await?;
     lane.bounds = parent.bounds;

@@ -170,7 +170,9 @@ impl Client {
                 Patience::Write,
             )
             .await?;
-        self.expect_ok("change a collection", &reply)
+        self.expect_ok("change a collection", &reply)?;
+        // The reply is the definition: an empty 200 changed nothing.
+        self.definition(&reply).map(drop)
     }
 
     /// Deletes a collection. A missing one is a success, as the server says; an alias is not resolved and nothing happens.
@@ -216,7 +218,7 @@ impl Client {
         let reply = self
             .post(&format!("schema/{name}/tenants"), &json!(tenants))
             .await?;
-        self.expect_ok("create tenants", &reply)
+        self.expect_json("create tenants", &reply)
     }
 
     /// Sets statuses; the server takes at most 100 tenants a call.
@@ -231,7 +233,7 @@ impl Client {
                     Patience::Write,
                 )
                 .await?;
-            self.expect_ok("set the status of tenants", &reply)?;
+            self.expect_json("set the status of tenants", &reply)?;
         }
         Ok(())
     }
@@ -280,7 +282,7 @@ impl Client {
         if is_taken {
             return Ok(false);
         }
-        self.expect_ok("make an alias", &reply)?;
+        self.expect_json("make an alias", &reply)?;
         Ok(true)
     }
 
@@ -410,6 +412,12 @@ impl Client {
         } else {
             Err(self.unexpected(doing, reply))
         }
+    }
+
+    /// For calls whose reply repeats what was done: without it a 200 is no success.
+    fn expect_json(&self, doing: &str, reply: &Reply) -> Result<()> {
+        let _: serde::de::IgnoredAny = self.parse(doing, reply)?;
+        Ok(())
     }
 
     pub(super) fn parse<T: DeserializeOwned>(&self, doing: &str, reply: &Reply) -> Result<T> {

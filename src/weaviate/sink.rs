@@ -52,8 +52,8 @@ pub struct Batch {
     settled: Vec<Option<Outcome>>,
     read_back: usize,
     suspicion: Option<(String, u32)>,
-    /// How many objects the server had taken when the batch began.
-    accepted_before: u64,
+    /// How many objects the server had taken in all when nothing of this batch was last taken.
+    accepted_at_failure: Option<u64>,
     unreadable: Vec<Reject>,
 }
 
@@ -148,12 +148,15 @@ impl CollectionSink {
                 _ => return Err(error),
             }
         }
-        self.judge_suspects(batch, suspects)
+        self.judge_suspects(batch, suspects).await
     }
 
-    /// An object is to blame for a failing request only if the server took others meanwhile; else the server is.
-    fn judge_suspects(&self, batch: &mut Batch, suspects: Vec<(usize, Error)>) -> Result<()> {
-        let is_server_working = self.accepted.load(Ordering::Relaxed) > batch.accepted_before;
+    /// An object is to blame for a failing request only if the server takes another one after it; else the server is.
+    async fn judge_suspects(&self, batch: &mut Batch, suspects: Vec<(usize, Error)>) -> Result<()> {
+        if suspects.is_empty() {
+            return Ok(());
+        }
+        let is_server_working = self.is_server_working(batch).await;
         for (index, error) in suspects {
             if !is_server_working {
                 return Err(error);
@@ -161,6 +164,18 @@ impl CollectionSink {
             batch.settled[index] = Some(Outcome::Rejected(error.message().to_owned()));
         }
         Ok(())
+    }
+
+    /// Stores an object again that was taken a moment ago. Without one in the batch, what other lanes achieved between two
+    /// failures of this one has to do.
+    async fn is_server_working(&self, batch: &mut Batch) -> bool {
+        let taken = |outcome: &Option<Outcome>| *outcome == Some(Outcome::Accepted);
+        if let Some(index) = batch.settled.iter().position(taken) {
+            return self.send(batch, index..index + 1).await.is_ok();
+        }
+        let accepted = self.accepted.load(Ordering::Relaxed);
+        let before = batch.accepted_at_failure.replace(accepted);
+        before.is_some_and(|before| accepted > before)
     }
 
     async fn send(&self, batch: &mut Batch, range: Range<usize>) -> Result<()> {
@@ -350,7 +365,7 @@ impl Sink for CollectionSink {
             settled: Vec::new(),
             read_back: 0,
             suspicion: None,
-            accepted_before: self.accepted.load(Ordering::Relaxed),
+            accepted_at_failure: None,
             unreadable: Vec::new(),
         }
     }

@@ -9,13 +9,21 @@ use std::sync::Arc;
 use super::api::Listing;
 use super::client::Client;
 use super::listing::{ListedPage, ListedPages};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Reaction, Result};
 use crate::job::{Bounds, Cursor, Intent, Lane};
 use crate::model::{CollectionName, Key, ObjectId, Tenant};
 use crate::pipe::{Budget, Nothing, Page, Reject, Source};
 
 /// A lane is not cut for less than this many pages.
 const PAGES_WORTH_A_SPLIT: u128 = 4;
+
+/// What a page of one object shows.
+enum Next {
+    /// There is no object any more.
+    None,
+    Readable,
+    Unreadable,
+}
 
 /// The objects of one collection.
 pub struct CollectionSource {
@@ -87,9 +95,17 @@ impl CollectionSource {
                     .as_ref()
                     .filter(|key| key.tenant == *tenant)
                     .map(|key| key.id);
-                let mut page = self
+                let listed = self
                     .list(tenant, after, budget.objects - objects, self.with_vectors)
-                    .await?;
+                    .await;
+                let mut page = match listed {
+                    Ok(page) => page,
+                    // What was read stays read; the next page meets the error again, if it lasts.
+                    Err(error) if error.is_transient() && position.as_ref() != from => {
+                        return Ok(collect(pages, position, bytes, false));
+                    }
+                    Err(error) => return Err(error),
+                };
                 let read = page.len();
                 page.truncate(
                     page.keys()
@@ -110,6 +126,7 @@ impl CollectionSource {
                     return Ok(collect(pages, position, bytes, false));
                 }
                 if is_tenant_read {
+                    position = Some(end_of(tenant, until));
                     break;
                 }
                 if self.tenants.len() == 1 {
@@ -137,7 +154,7 @@ impl CollectionSource {
         until: ObjectId,
     ) -> Result<Option<ObjectId>> {
         let (first, last, until) = (first.to_u128(), last.to_u128(), until.to_u128());
-        let page_span = (last - first) / (count as u128).max(1) * (count as u128 + 1);
+        let page_span = ((last - first) / (count as u128).max(1)).saturating_mul(count as u128 + 1);
         let mut stride = page_span.max(1).saturating_mul(PAGES_WORTH_A_SPLIT);
         let mut inside = None;
         // Each probe goes four times as far as the one before: about six for a large collection, 64 at the most.
@@ -176,13 +193,16 @@ impl CollectionSource {
             .probe(tenant, ObjectId::from_u128(middle))
             .await?
             .map_or(middle, |id| id.to_u128());
-        Ok((border > last + page_span && border < until).then(|| ObjectId::from_u128(border)))
+        Ok((border > last.saturating_add(page_span) && border < until)
+            .then(|| ObjectId::from_u128(border)))
     }
 
-    async fn is_readable(&self, tenant: &Tenant, after: Option<ObjectId>) -> Result<bool> {
+    /// What can be seen of the object after `after`.
+    async fn look_at_next(&self, tenant: &Tenant, after: Option<ObjectId>) -> Result<Next> {
         match self.list(tenant, after, 1, self.with_vectors).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.reaction() == crate::error::Reaction::Suspect => Ok(false),
+            Ok(page) if page.len() == 0 => Ok(Next::None),
+            Ok(_) => Ok(Next::Readable),
+            Err(error) if error.reaction() == Reaction::Suspect => Ok(Next::Unreadable),
             Err(error) => Err(error),
         }
     }
@@ -209,6 +229,18 @@ impl CollectionSource {
             }
         }
         Ok(Some(ObjectId::from_u128(low)))
+    }
+}
+
+/// Where a tenant that was read to its end is left, within the range.
+fn end_of(tenant: &Tenant, until: Option<&Key>) -> Key {
+    let end = Key {
+        tenant: tenant.clone(),
+        id: ObjectId::MAX,
+    };
+    match until {
+        Some(until) if *until < end => until.clone(),
+        _ => end,
     }
 }
 
@@ -328,9 +360,15 @@ impl Source for CollectionSource {
         let (from, until) = range(lane, cursor)?;
         for tenant in self.tenants_from(from, until) {
             let after = from.filter(|key| key.tenant == *tenant).map(|key| key.id);
-            if self.is_readable(tenant, after).await? {
-                continue;
+            match self.look_at_next(tenant, after).await? {
+                Next::None => continue,
+                // It can be read by now: nothing may be passed over.
+                Next::Readable => return Ok(None),
+                Next::Unreadable => {}
             }
+            // The object is to blame only if a page can be had elsewhere: behind the last id there is an empty one.
+            self.list(tenant, Some(ObjectId::MAX), 1, self.with_vectors)
+                .await?;
             let Some(id) = self.first_id(tenant, after).await? else {
                 continue;
             };
@@ -339,7 +377,8 @@ impl Source for CollectionSource {
                 id,
             };
             if until.is_some_and(|until| key > *until) {
-                return Ok(None);
+                // It belongs to the next lane; this one has nothing before it.
+                return Ok(Some(collect(Vec::new(), until.cloned(), 0, true)));
             }
             return Ok(Some(Page {
                 keys: Vec::new(),

@@ -1,0 +1,11 @@
+//! Whatever the network does, a job ends equal to a clean run, or with the right exit code and everything kept.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bench;
+mod ends;
+mod refused;
+mod sweep;
+mod transient;
+mod unreadable;

@@ -1,0 +1,259 @@
+//! Faults that pass: refused, reset, cut, stalled, slow, short, half done. The job ends like a clean run.
+
+use std::time::Duration;
+
+use elysiactl::sandbox::{Activity, Fault, When};
+
+use crate::bench::{BATCHES, Bench, PAGES, shown, status};
+
+/// Long enough for a reply that comes, short enough to be waited for when none comes.
+const SHORT: Duration = Duration::from_millis(400);
+
+/// Name, requests that are struck, fault, and what the retry must say; `None` if none is needed.
+type Case = (&'static str, When, fn() -> Fault, Option<&'static str>);
+
+const CASES: [Case; 16] = [
+    (
+        "reset before",
+        When::Nth(2..=3),
+        || Fault::ResetBefore,
+        Some("lost the connection"),
+    ),
+    (
+        "reset after",
+        When::Nth(2..=3),
+        || Fault::ResetAfter,
+        Some("lost the connection"),
+    ),
+    (
+        "reset often",
+        When::Every(2),
+        || Fault::ResetAfter,
+        Some("lost the connection"),
+    ),
+    (
+        "cut at once",
+        When::Nth(1..=1),
+        || Fault::Truncate(0),
+        Some("lost the connection"),
+    ),
+    (
+        "cut later",
+        When::Nth(2..=3),
+        || Fault::Truncate(700),
+        Some("lost the connection"),
+    ),
+    ("500", When::Nth(2..=3), || status(500), Some("500")),
+    ("502", When::Nth(1..=4), || status(502), Some("502")),
+    ("503", When::Nth(2..=6), || status(503), Some("503")),
+    ("504", When::Nth(3..=3), || status(504), Some("504")),
+    ("429", When::Nth(1..=2), || status(429), Some("429")),
+    (
+        "empty before",
+        When::Nth(2..=3),
+        || Fault::EmptyBefore,
+        Some("empty"),
+    ),
+    (
+        "empty after",
+        When::Nth(2..=3),
+        || Fault::EmptyAfter,
+        Some("empty"),
+    ),
+    (
+        "stall",
+        When::Nth(2..=2),
+        || Fault::Stall(None),
+        Some("timed out"),
+    ),
+    (
+        "slow",
+        When::Nth(2..=2),
+        || Fault::Slow {
+            latency: Duration::from_millis(20),
+            bytes_per_second: Some(200_000),
+        },
+        None,
+    ),
+    (
+        "restart",
+        When::Nth(3..=3),
+        || Fault::Restart(Duration::from_millis(20)),
+        Some("the connection"),
+    ),
+    ("short pages", When::Always, || Fault::ShortPage(7), None),
+];
+
+fn assert_told(bench: &Bench, why: Option<&str>, what: &str) {
+    let retries = bench.told.retries();
+    match why {
+        None => assert!(retries.is_empty(), "{what}: {retries:?}"),
+        Some(why) => assert!(
+            retries.iter().any(|(_, message)| message.contains(why)),
+            "{what}: no retry says `{why}`: {retries:?}"
+        ),
+    }
+}
+
+async fn back_up_under(case: &Case, workers: u32) {
+    let (name, when, fault, why) = case;
+    let what = format!("{name} with {workers} workers");
+    let mut bench = Bench::with(400, workers).await;
+    bench.time_out = SHORT;
+    let rule = bench.strike(PAGES, when.clone(), fault());
+    let saved = bench.back_up().await;
+    let saved = saved.unwrap_or_else(|error| panic!("{what}: {}", shown(&error)));
+    assert!(bench.struck(rule) > 0, "{what}: nothing was struck");
+    let end = (saved.exit_code, saved.tally.accepted, saved.tally.rejected);
+    assert_eq!(end, (0, 400, 0), "{what}");
+    assert_told(&bench, *why, &what);
+    bench.assert_archived(&saved, &[], &what).await;
+    bench.sandbox.stop().await;
+}
+
+async fn restore_under(case: &Case, workers: u32) {
+    let (name, when, fault, why) = case;
+    let what = format!("{name} with {workers} workers");
+    let mut bench = Bench::with(400, workers).await;
+    bench.batch_size = 20;
+    let archive = bench.archive().await;
+    bench.batch_size = 50;
+    bench.time_out = SHORT;
+    let rule = bench.strike(BATCHES, when.clone(), fault());
+    let back = bench.restore(&archive, "Copy").await;
+    let back = back.unwrap_or_else(|error| panic!("{what}: {}", shown(&error)));
+    assert!(bench.struck(rule) > 0, "{what}: nothing was struck");
+    let end = (back.exit_code, back.tally.accepted, back.tally.rejected);
+    assert_eq!(end, (0, 400, 0), "{what}");
+    assert_told(&bench, *why, &what);
+    bench.assert_equal("Copy", &[], &what);
+    bench.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_that_meets_a_passing_fault_ends_like_a_clean_one() {
+    for case in &CASES {
+        for workers in [1, 4] {
+            back_up_under(case, workers).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_that_meets_a_passing_fault_ends_like_a_clean_one() {
+    for case in CASES.iter().filter(|case| case.0 != "short pages") {
+        for workers in [1, 4] {
+            restore_under(case, workers).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_connections_are_tried_until_the_server_is_back() {
+    let mut bench = Bench::with(120, 1).await;
+    let archive = bench.archive().await;
+    bench.sandbox.restart(Duration::from_millis(60));
+    let saved = bench.back_up().await.unwrap();
+    assert_eq!((saved.exit_code, saved.tally.accepted), (0, 120));
+    let retries = bench.told.retries();
+    assert!(
+        retries
+            .iter()
+            .any(|(_, why)| why.contains("cannot reach Weaviate")),
+        "{retries:?}"
+    );
+    bench.told = Default::default();
+    bench.sandbox.restart(Duration::from_millis(60));
+    let back = bench.restore(&archive, "Copy").await.unwrap();
+    assert_eq!((back.exit_code, back.tally.accepted), (0, 120));
+    let retries = bench.told.retries();
+    assert!(
+        retries
+            .iter()
+            .any(|(_, why)| why.contains("cannot reach Weaviate")),
+        "{retries:?}"
+    );
+    bench.assert_equal("Copy", &[], "after refused connections");
+    bench.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delay_that_the_server_names_is_kept() {
+    let bench = Bench::with(120, 1).await;
+    let wait = |seconds| Fault::Status {
+        status: 429,
+        retry_after: Some(seconds),
+        body: "{}".to_owned(),
+    };
+    let rule = bench.strike(PAGES, When::Nth(2..=2), wait(1));
+    let began = std::time::Instant::now();
+    let saved = bench.back_up().await.unwrap();
+    assert_eq!((saved.exit_code, bench.struck(rule)), (0, 1));
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    // Longer than anybody is patient: the run ends at once, and says so.
+    bench.sandbox.faults().clear();
+    let rule = bench.strike(PAGES, When::Nth(2..=2), wait(3_000));
+    let error = bench.back_up().await.unwrap_err();
+    assert_eq!((error.kind().exit_code(), bench.struck(rule)), (5, 1));
+    bench.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_only_shard_is_waited_for_and_nothing_is_refused() {
+    let bench = Bench::with(120, 1).await;
+    let archive = bench.archive().await;
+    let store = bench.sandbox.store().clone();
+    let batches = std::sync::atomic::AtomicU64::new(0);
+    bench.sandbox.on_request(move |request| {
+        if (request.method.as_str(), request.path.as_str()) != BATCHES || request.status.is_some() {
+            return;
+        }
+        match batches.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+            1 => store.set_read_only("Copy", true),
+            4 => store.set_read_only("Copy", false),
+            _ => {}
+        }
+    });
+    let back = bench.restore(&archive, "Copy").await.unwrap();
+    let end = (back.exit_code, back.tally.accepted, back.tally.rejected);
+    assert_eq!(end, (0, 120, 0));
+    let retries = bench.told.retries();
+    assert_eq!(retries.len(), 3, "{retries:?}");
+    assert!(
+        retries
+            .iter()
+            .all(|(_, why)| why.contains("store is read-only"))
+    );
+    bench.assert_equal("Copy", &[], "after a read-only shard");
+    bench.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_for_a_place_to_split_that_always_fails_hinders_nobody() {
+    let bench = Bench::with(400, 4).await;
+    let probes = ("GET", "/v1/objects?class=Article&limit=1&");
+    let rule = bench.strike(probes, When::Always, status(500));
+    let saved = bench.back_up().await.unwrap();
+    assert_eq!((saved.exit_code, saved.tally.accepted), (0, 400));
+    assert!(bench.struck(rule) > 0);
+    bench.assert_archived(&saved, &[], "without splits").await;
+    bench.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_empty_tenants_are_passed_though_every_third_request_fails() {
+    let bench = Bench::with_everything().await;
+    for number in 0..40 {
+        let name = format!("empty{number}");
+        bench
+            .sandbox
+            .store()
+            .add_tenant("Article", &name, Activity::Hot);
+    }
+    let rule = bench.strike(("GET", "/v1/objects?"), When::Every(3), Fault::ResetBefore);
+    let saved = bench.back_up().await.unwrap();
+    assert_eq!((saved.exit_code, saved.tally.accepted), (0, 24));
+    assert!(bench.struck(rule) > 10);
+    bench.assert_archived(&saved, &[], "with tenants").await;
+    bench.sandbox.stop().await;
+}
