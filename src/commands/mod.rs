@@ -7,7 +7,7 @@ mod session;
 mod target;
 mod verify;
 
-pub use backup::{BackupRequest, backup};
+pub use backup::{BackupRequest, backup, backup_into};
 pub use restore::{RestoreRequest, restore};
 pub use session::{Outcome, Session, Unfinished};
 pub use verify::verify;
