@@ -53,7 +53,8 @@ pub(super) async fn walk<S: Source, K: Sink>(
             let appetite = shared.sink.append(&mut batch, &page)?;
             let is_last = page.is_last;
             gathered.add(page);
-            if is_last || appetite == Appetite::Full || shared.halt.is_cancelled() {
+            let is_full = appetite == Appetite::Full || is_large_enough(&shared, &gathered);
+            if is_last || is_full || shared.halt.is_cancelled() {
                 break is_last;
             }
         };
@@ -97,6 +98,11 @@ fn hash_of(keys: &[Key]) -> [u8; 32] {
             .update(&key.id.0);
     }
     *hasher.finalize().as_bytes()
+}
+
+/// A size that somebody chose is an upper bound of a batch, and the next page may be as large.
+fn is_large_enough<S: Source, K: Sink>(shared: &Shared<S, K>, gathered: &Gathered) -> bool {
+    shared.context.tuning.batch_size.is_some() && !gathered.keys.is_empty()
 }
 
 /// The page after `cursor`, read while the one before it is written.
