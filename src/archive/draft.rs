@@ -161,8 +161,10 @@ impl Draft {
         }
         let partial = self.partial();
         if self.storage.exists(&partial)? {
-            // Ours from an earlier try, or of another job that began in the same second.
-            Draft::resume(self.storage.clone(), &self.name, &self.header_hash())?;
+            // Ours from an earlier try, or of another job that began in the same second. A folder gets its mark last.
+            if self.format == Format::Json || !folder::is_unmarked(&*self.storage, &partial)? {
+                Draft::resume(self.storage.clone(), &self.name, &self.header_hash())?;
+            }
             self.storage.remove(&partial)?;
         }
         match self.format {
