@@ -111,13 +111,14 @@ fn lanes_in_order(archive: &Archive) -> Vec<Bounds> {
 /// What is left of a collection after every id was deleted: what was created since `began` (the server's time, Unix
 /// milliseconds), and what is stuck. An object whose id the index spells otherwise is deleted singly.
 pub(super) async fn remains(
+    policy: &Policy,
     client: &Client,
     name: &CollectionName,
     live: &CollectionSource,
     began: i64,
 ) -> Result<Facts> {
     let (mut stuck, mut newer) = (0_u64, 0_u64);
-    let mut live = InOrder::of(live, vec![Bounds::ALL_KEYS]);
+    let mut live = InOrder::of(policy, live, vec![Bounds::ALL_KEYS]);
     while let Some((key, times)) = live.next().await? {
         if times.created >= began {
             newer += 1;
