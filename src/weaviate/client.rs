@@ -199,6 +199,9 @@ impl Client {
 
     fn judge(&self, reply: Reply) -> Result<Reply> {
         let status = reply.status;
+        if status.is_success() {
+            return Ok(reply);
+        }
         let said = reply.words();
         let message =
             |what: &str| format!("{} {what}: {status}{}", self.address(), said_suffix(&said));
@@ -275,8 +278,10 @@ impl Client {
 impl Reply {
     /// What the server said, as text: the messages of its known error shapes, else the start of the body.
     pub fn words(&self) -> String {
-        let Ok(value) = serde_json::from_slice::<serde_json::Value>(&self.body) else {
-            return clean(&String::from_utf8_lossy(&self.body));
+        // A long reply is not one of the known shapes, and not worth the memory.
+        let start = &self.body[..self.body.len().min(SMALL_REPLY)];
+        let Ok(value) = serde_json::from_slice::<serde_json::Value>(start) else {
+            return clean(&String::from_utf8_lossy(start));
         };
         let list = value.get("error").and_then(|list| list.as_array());
         let messages: Vec<&str> = list
