@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::census;
-use super::session::{Claimed, Outcome, Session, Unfinished, fact, fact_number, grouped};
+use super::session::{Claimed, Outcome, Session, Unfinished, fact, fact_number, grouped, resumed};
 use super::target::{self, Found};
 use crate::archive::{ArchiveSink, Contents, Draft, Ending, Format, Header, SinkOptions};
 use crate::engine::{Facts, Verb};
@@ -71,13 +71,7 @@ pub async fn backup_into(
         storage,
         folder: claimed.folder.clone(),
         state: claimed.state.clone(),
-        resumed: claimed
-            .opened
-            .job
-            .facts
-            .get("resumed")
-            .and_then(|runs| runs.parse().ok())
-            .unwrap_or(0),
+        resumed: resumed(&claimed.state),
         request: request.clone(),
         client,
         seen,
@@ -268,7 +262,7 @@ fn claim(
             Unfinished::Resume => {
                 session.check_identity(&state, &identity)?;
                 check_same_life(session, &state, client, seen)?;
-                return session.go_on(folder, state);
+                return session.go_on(folder);
             }
         }
     }

@@ -281,7 +281,7 @@ async fn claim(
             Unfinished::Refuse => return Err(session.in_the_way(&state)),
             Unfinished::Resume => {
                 session.check_identity(&state, &identity)?;
-                return session.go_on(folder, state);
+                return session.go_on(folder);
             }
             Unfinished::Restart => {
                 return restart(session, request, identity, archive, client, name, folder).await;

@@ -140,8 +140,12 @@ impl Session {
     }
 
     /// An unfinished job, its journal read.
-    pub(super) fn go_on(&self, folder: JobFolder, state: State) -> Result<Claimed> {
+    pub(super) fn go_on(&self, folder: JobFolder) -> Result<Claimed> {
         let opened = folder.open_store()?;
+        let state = folder.update_state(|state| {
+            let runs = resumed(state) + 1;
+            state.extra.insert("resumed".into(), runs.to_string());
+        })?;
         Ok(Claimed {
             folder: Arc::new(folder),
             opened,
@@ -249,6 +253,12 @@ impl Session {
             error
         }
     }
+}
+
+/// How often the job was gone on with.
+pub(super) fn resumed(state: &State) -> u32 {
+    let runs = state.extra.get("resumed");
+    runs.and_then(|runs| runs.parse().ok()).unwrap_or(0)
 }
 
 fn describe(state: &State) -> String {
