@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use elysiactl::archive::Format;
 use elysiactl::commands::{backup_into, restore};
@@ -40,7 +41,7 @@ impl Store for Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         // A disk that is slow to close: whoever does not wait for it is found out.
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
         self.inner = None;
         self.is_closed.store(true, Ordering::SeqCst);
     }
@@ -178,6 +179,49 @@ async fn the_journal_is_closed_before_it_is_deleted() {
     assert_eq!(listener.told.lock().unwrap().len(), 4);
 }
 
+/// Holds one batch back between its place in the file and its commit, until a later one was committed. That never
+/// comes, so after a moment it is let go.
+#[derive(Default)]
+struct HoldsBack {
+    story: Mutex<Story>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Story {
+    is_cut: bool,
+    held: Option<LaneId>,
+    later: BTreeSet<(LaneId, u64)>,
+    is_overtaken: bool,
+}
+
+impl Reporter for HoldsBack {
+    fn event(&self, event: &Event<'_>) {
+        let mut story = self.story.lock().unwrap();
+        match event {
+            Event::Split { .. } => story.is_cut = true,
+            Event::Applied { lane, .. } if story.is_cut && story.held.is_none() => {
+                story.held = Some(*lane);
+                let moment = Duration::from_millis(300);
+                tokio::task::block_in_place(|| {
+                    drop(
+                        self.changed
+                            .wait_timeout_while(story, moment, |it| !it.is_overtaken),
+                    );
+                });
+            }
+            Event::Applied { lane, seq } if story.held.is_some() => {
+                story.later.insert((*lane, *seq));
+            }
+            Event::Committed { lane, seq, .. } if story.later.contains(&(*lane, *seq)) => {
+                story.is_overtaken = true;
+                self.changed.notify_all();
+            }
+            _ => {}
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn batches_of_a_document_are_committed_in_the_order_of_their_places() {
     let mut scene = Scene::new(Deed::Backup(Format::Json, Codec::None), StoreKind::File, 4);
@@ -185,7 +229,7 @@ async fn batches_of_a_document_are_committed_in_the_order_of_their_places() {
     let sandbox = sandbox_with(COLLECTION, 800).await;
     let end = Arc::new(Mutex::new((None, BTreeSet::new())));
     let places = end.clone();
-    let (session, _) = watching(&scene, Arc::new(Silent), move |entries| {
+    let (session, _) = watching(&scene, Arc::new(HoldsBack::default()), move |entries| {
         for entry in entries {
             if let Step::Committed(lane, receipt, _) = &entry.step {
                 let place = receipt.place.unwrap();

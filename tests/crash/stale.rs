@@ -241,7 +241,7 @@ async fn borders_of_lanes_are_kept_by_a_resume_with_any_number_of_workers() {
         let (outcome, pictures) = scene.photographed(&sandbox).await;
         outcome.unwrap();
         let is_cut = |picture: &&Picture| picture.moment.starts_with("Split");
-        let picture = pictures.iter().filter(is_cut).next_back().unwrap();
+        let picture = pictures.iter().rfind(is_cut).unwrap();
         let sandbox = scene.put_back(picture).await;
         // Other ids shift whatever is computed from the data.
         sandbox.store().fill(COLLECTION, OBJECTS, 8, 99);
