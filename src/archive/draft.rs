@@ -162,6 +162,11 @@ impl Draft {
         &self.header
     }
 
+    /// True if an archive of this name is there, finished or not.
+    pub fn is_taken(&self) -> Result<bool> {
+        Ok(self.storage.exists(&self.name)? || self.storage.exists(&self.partial())?)
+    }
+
     pub(crate) fn partial(&self) -> String {
         partial_name(&self.name)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::census;
-use super::session::{Claimed, Outcome, Session, Unfinished, fact, fact_number, grouped};
+use super::session::{Claimed, Outcome, Session, Unfinished, fact, fact_number, grouped, resumed};
 use super::target::{self, Found};
 use crate::archive::{ArchiveSink, Contents, Draft, Ending, Format, Header, SinkOptions};
 use crate::engine::{Facts, Verb};
@@ -71,13 +71,7 @@ pub async fn backup_into(
         storage,
         folder: claimed.folder.clone(),
         state: claimed.state.clone(),
-        resumed: claimed
-            .opened
-            .job
-            .facts
-            .get("resumed")
-            .and_then(|runs| runs.parse().ok())
-            .unwrap_or(0),
+        resumed: resumed(&claimed.state),
         request: request.clone(),
         client,
         seen,
@@ -268,7 +262,7 @@ fn claim(
             Unfinished::Resume => {
                 session.check_identity(&state, &identity)?;
                 check_same_life(session, &state, client, seen)?;
-                return session.go_on(folder, state);
+                return session.go_on(folder);
             }
         }
     }
@@ -348,7 +342,23 @@ struct Backup<'a> {
 }
 
 impl Backup<'_> {
-    fn header(&self) -> Result<Header> {
+    /// Archives of a destination are told apart by the second in which they began: where one has that name already,
+    /// the beginning is moved on.
+    fn new_draft(&self) -> Result<(Draft, Timestamp)> {
+        let state = self.folder.state()?;
+        let mut started = state.started_at()?;
+        loop {
+            let (format, codec) = (self.request.format, self.request.codec);
+            let draft = Draft::new(self.storage.clone(), self.header(started)?, format, codec);
+            // An earlier try has chosen, and may have made it.
+            if state.extra.contains_key("archive") || !draft.is_taken()? {
+                return Ok((draft, started));
+            }
+            started += jiff::SignedDuration::from_secs(1);
+        }
+    }
+
+    fn header(&self, started: Timestamp) -> Result<Header> {
         let text = self.folder.definition()?.ok_or_else(|| {
             Error::new(
                 Kind::JournalDamaged,
@@ -361,7 +371,7 @@ impl Backup<'_> {
         } else {
             Contents::SchemaOnly
         };
-        let mut header = Header::new(Definition::parse(text)?, contents, self.state.started_at()?)?;
+        let mut header = Header::new(Definition::parse(text)?, contents, started)?;
         header.weaviate_version = self.state.extra.get("version").cloned().unwrap_or_default();
         header.batch_size = self.state.spec.tuning.batch_size.unwrap_or(0);
         if !self.request.with_data {
@@ -390,14 +400,10 @@ impl Backup<'_> {
     }
 
     fn begin_archive(&self) -> Result<Facts> {
-        let draft = Draft::new(
-            self.storage.clone(),
-            self.header()?,
-            self.request.format,
-            self.request.codec,
-        );
+        let (draft, started) = self.new_draft()?;
         // Written before the file is made, so that whoever gives the job up finds it.
         self.folder.update_state(|state| {
+            state.started = started.to_string();
             state
                 .extra
                 .insert("archive".into(), draft.name().to_owned());

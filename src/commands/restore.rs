@@ -319,7 +319,7 @@ async fn claim(
             Unfinished::Refuse => return Err(session.in_the_way(&state)),
             Unfinished::Resume => {
                 session.check_identity(&state, &identity)?;
-                return session.go_on(folder, state);
+                return session.go_on(folder);
             }
             Unfinished::Restart => {
                 return restart(session, request, identity, archive, client, name, folder).await;
@@ -438,7 +438,11 @@ impl Restore<'_> {
                     shards: incarnation.shards.clone(),
                 })?;
         }
-        let before = self.count_all(&made).await?;
+        // What is in a collection of our own was written by an earlier run.
+        let before = match self.request.merge {
+            true => self.count_all(&made).await?,
+            false => 0,
+        };
         Ok(Facts::from([
             ("expected".into(), self.expected().to_string()),
             ("incarnation".into(), incarnation.to_text()),
@@ -458,10 +462,7 @@ impl Restore<'_> {
     /// An existing collection: the one to merge into, or our own whose creation was not acknowledged.
     async fn accept(&self, found: Definition) -> Result<Definition> {
         let differences = definitions_match(&self.definition, &found)?;
-        let is_ours = self.folder.obligations()?.iter().any(|obligation| {
-            matches!(obligation, Obligation::CreatedCollection { name, .. } if name == self.name.as_str())
-        });
-        if !self.request.merge && !(is_ours && self.count_all(&found).await? == 0) {
+        if !self.request.merge && !self.is_ours(&found).await? {
             return Err(Error::new(
                 Kind::TargetRefused,
                 format!("collection `{}` already exists", self.name),
@@ -473,6 +474,27 @@ impl Restore<'_> {
         }
         self.check_definition(&differences)?;
         Ok(found)
+    }
+
+    /// True if this job created it: its shards were written down, or the crash came before and it is empty.
+    /// The journal may have gone back behind that, so it is not asked.
+    async fn is_ours(&self, found: &Definition) -> Result<bool> {
+        let now = Incarnation::of(&self.client, &self.name, found).await?;
+        let mut is_claimed = false;
+        for obligation in self.folder.obligations()? {
+            match obligation {
+                Obligation::CreatedCollection { name, shards, .. }
+                    if name == self.name.as_str() =>
+                {
+                    if !shards.is_empty() && shards == now.shards {
+                        return Ok(true);
+                    }
+                    is_claimed = true;
+                }
+                _ => {}
+            }
+        }
+        Ok(is_claimed && self.count_all(found).await? == 0)
     }
 
     async fn create(&self) -> Result<Definition> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::engine::{self, Context, Stop, Verb};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Plan, Reporter};
-use crate::job::{Identity, Job, JobKind, Spec, Summary, Tally, Tuning};
+use crate::job::{Identity, Job, JobId, JobKind, Spec, Summary, Tally, Tuning};
 use crate::journal::{JobFolder, Opened, State, StateDir, StoreKind};
 use crate::retry::Policy;
 
@@ -96,7 +96,9 @@ impl Session {
     /// The unfinished job about the same thing, if there is one: with its lock, its journal not yet opened.
     pub(super) fn unfinished(&self, identity: &Identity) -> Result<Option<(JobFolder, State)>> {
         for listed in self.state.jobs()? {
-            let Ok(state) = listed.state else { continue };
+            let Some(state) = self.readable(listed.state, &listed.id)? else {
+                continue;
+            };
             if state.is_done || !state.spec.identity.is_about_the_same(identity) {
                 continue;
             }
@@ -108,6 +110,20 @@ impl Session {
             }
         }
         Ok(None)
+    }
+
+    /// Nobody knows what a job was about whose summary is lost or of another release; that is said. One that
+    /// cannot be read just now is not taken as gone.
+    fn readable(&self, state: Result<State>, id: &JobId) -> Result<Option<State>> {
+        match state {
+            Err(error) if matches!(error.kind(), Kind::JournalDamaged | Kind::Incompatible) => {
+                self.warn(&format!(
+                    "job {id} cannot be read and is not gone on with: {error}"
+                ));
+                Ok(None)
+            }
+            state => state.map(Some),
+        }
     }
 
     /// A new job, its journal begun.
@@ -124,8 +140,12 @@ impl Session {
     }
 
     /// An unfinished job, its journal read.
-    pub(super) fn go_on(&self, folder: JobFolder, state: State) -> Result<Claimed> {
+    pub(super) fn go_on(&self, folder: JobFolder) -> Result<Claimed> {
         let opened = folder.open_store()?;
+        let state = folder.update_state(|state| {
+            let runs = resumed(state) + 1;
+            state.extra.insert("resumed".into(), runs.to_string());
+        })?;
         Ok(Claimed {
             folder: Arc::new(folder),
             opened,
@@ -233,6 +253,12 @@ impl Session {
             error
         }
     }
+}
+
+/// How often the job was gone on with.
+pub(super) fn resumed(state: &State) -> u32 {
+    let runs = state.extra.get("resumed");
+    runs.and_then(|runs| runs.parse().ok()).unwrap_or(0)
 }
 
 fn describe(state: &State) -> String {

@@ -1,6 +1,6 @@
 //! Finding a collection, and describing what was found.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::session::Session;
 use crate::error::{Error, IoContext, Kind, Result};
@@ -114,11 +114,18 @@ pub(super) fn describe_definition(plan: &mut Plan, definition: &Definition) {
     }
 }
 
+/// Links are resolved as far as the path exists, so that two spellings are one destination, before it is made and after.
+fn real(path: &Path) -> PathBuf {
+    match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Ok(real), ..) => real,
+        (Err(_), Some(parent), Some(name)) => real(parent).join(name),
+        _ => path.to_owned(),
+    }
+}
+
 /// A path that stays the same from whichever folder a later run is started.
 pub(super) fn absolute(path: &Path) -> Result<String> {
     let absolute =
         std::path::absolute(path).doing(|| format!("cannot use `{}`", path.display()))?;
-    // Where it exists already, links are resolved, so that two spellings are one destination.
-    let real = absolute.canonicalize().unwrap_or(absolute);
-    Ok(real.display().to_string())
+    Ok(real(&absolute).display().to_string())
 }

@@ -221,6 +221,13 @@ impl Work {
 
     fn serve(&mut self, barrier: Barrier, origin: Option<u64>) {
         self.barrier = Some(barrier);
+        if origin.is_some() && self.place.is_some_and(|place| origin != Some(place)) {
+            // No batch would ever be the next one: better told than waited for.
+            self.poison.get_or_insert_with(|| {
+                let message = "the unfinished archive does not end where the journal says";
+                (Kind::JournalDamaged, message.to_owned())
+            });
+        }
         self.place = self.place.or(origin);
     }
 
@@ -234,7 +241,7 @@ impl Work {
     /// A batch with a place waits for its turn; everything else may be committed at once, also a batch without bytes.
     fn sort_in(&mut self, request: Request, group: &mut Vec<Request>) {
         match place_of(&request.ask) {
-            Some(place) if place.length > 0 => {
+            Some(place) if place.length > 0 && self.poison.is_none() => {
                 self.waiting.insert(place.offset, request);
             }
             _ => group.push(request),

@@ -19,6 +19,7 @@ use elysiactl::storage::{Handle, Storage};
 pub type BatchId = (LaneId, u64);
 
 /// One moment of a run.
+#[derive(Clone)]
 pub struct Picture {
     /// When it was taken, in words.
     pub moment: String,

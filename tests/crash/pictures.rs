@@ -15,7 +15,7 @@ use elysiactl::sandbox::{Doom, Dumped, Sandbox, sample_id};
 
 use crate::camera::Picture;
 use crate::common::{sandbox_with, session};
-use crate::scene::{COLLECTION, Deed, Ear, Scene, empty_server, entries};
+use crate::scene::{COLLECTION, Deed, Ear, Scene, empty_server, entries, temporary_folder};
 
 const OBJECTS: usize = 400;
 /// Of each clean run.
@@ -76,7 +76,7 @@ pub async fn archive_of(
     format: Format,
     frame: u32,
 ) -> (tempfile::TempDir, PathBuf, Vec<Dumped>) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary_folder();
     let sandbox = sandbox_with(COLLECTION, objects).await;
     let mut scene = Scene::new(Deed::Backup(format, Codec::Zstd), StoreKind::File, 1);
     scene.batch = frame;
