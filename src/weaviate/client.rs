@@ -34,6 +34,8 @@ impl Role {
 
 /// The longest reply that is read; longer ones are refused as too large.
 const REPLY_LIMIT: usize = 256 << 20;
+/// Of a refusal only the words count, and they come first.
+const REFUSAL_LIMIT: usize = 64 << 10;
 
 /// A client of one server, cheap to share.
 pub struct Client {
@@ -150,6 +152,9 @@ impl Client {
             .await
             .map_err(|cause| self.no_reply(cause))?
         {
+            if !status.is_success() && body.len() >= REFUSAL_LIMIT {
+                break;
+            }
             if body.len() + chunk.len() > REPLY_LIMIT {
                 return Err(Error::new(
                     self.role.refused(),
@@ -295,7 +300,7 @@ fn said_suffix(said: &str) -> String {
 }
 
 /// At most 300 characters, none of them a control character.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     let mut words: String = text
         .trim()
         .chars()
