@@ -19,6 +19,7 @@
 //! | 0 | `model`, `error` |
 
 pub mod archive;
+pub mod cli;
 pub mod commands;
 pub mod engine;
 pub mod error;

@@ -1,3 +1,7 @@
 //! Args in, exit code out.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(elysiactl::cli::run().0)
+}

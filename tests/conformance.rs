@@ -7,14 +7,20 @@
 
 #![allow(clippy::print_stdout)] // the numbers of replayed exchanges are what a reader of this test wants to see
 
+#[path = "conformance/client.rs"]
+mod client;
+#[path = "conformance/compare.rs"]
+mod compare;
+#[path = "conformance/recording.rs"]
+mod recording;
+
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 
-use elysiactl::sandbox::{Mode, Sandbox, Settings};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use client::{Received, send};
+use compare::{difference, erase, spelled_vectors};
+use elysiactl::sandbox::{Sandbox, Settings};
+use recording::{Exchange, Response, settings};
 use serde_json::{Value, json};
 
 /// REST exchanges that show what a gRPC call before them did.
@@ -56,50 +62,6 @@ const KEPT_HEADERS: [&str; 5] = [
     "content-encoding",
     "retry-after",
 ];
-
-#[derive(Deserialize)]
-struct Exchange {
-    seq: u64,
-    note: String,
-    protocol: String,
-    #[serde(default)]
-    request: Option<Request>,
-    #[serde(default)]
-    response: Option<Response>,
-    #[serde(default)]
-    volatile: Vec<String>,
-    #[serde(default)]
-    unordered: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Request {
-    method: String,
-    #[serde(default)]
-    path: String,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    #[serde(default, deserialize_with = "present")]
-    body: Option<Box<RawValue>>,
-    body_text: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Response {
-    #[serde(default)]
-    status: u16,
-    content_type: Option<String>,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    #[serde(default, deserialize_with = "present")]
-    body: Option<Box<RawValue>>,
-    body_text: Option<String>,
-}
-
-/// A body that is there, even if it is null.
-fn present<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Option<Box<RawValue>>, D::Error> {
-    Deserialize::deserialize(source).map(Some)
-}
 
 /// What became of one session.
 #[derive(Default)]
@@ -171,6 +133,60 @@ fn the_sandbox_answers_exchanges_of_our_own() {
         "{}",
         outcome.failures.join("\n")
     );
+}
+
+#[test]
+fn mangled_requests_are_always_answered() {
+    let runtime = runtime();
+    let sandbox = runtime
+        .block_on(Sandbox::start(Settings::default()))
+        .expect("the sandbox starts");
+    let address = sandbox.addr().to_string();
+    let mut random = fastrand::Rng::with_seed(7);
+    for line in include_str!("exchanges/basics.jsonl").lines() {
+        let exchange: Exchange = serde_json::from_str(line).expect("an exchange");
+        let mut request = exchange.request.expect("a request");
+        let sent = request
+            .body
+            .take()
+            .map(|body| body.get().to_owned())
+            .unwrap_or_default();
+        let path = request.path.clone();
+        for _ in 0..60 {
+            request.body_text = Some(mangled(&mut random, &sent));
+            // A request without a reply makes `send` fail: the handler panicked.
+            send(
+                &address,
+                &request,
+                &path.replace(
+                    "Boat",
+                    random.choice(["Boat", "%ff", "B%C3%96", "x"]).expect("one"),
+                ),
+            );
+        }
+    }
+    runtime.block_on(sandbox.stop());
+}
+
+/// A text with some of its bytes replaced, doubled or cut.
+fn mangled(random: &mut fastrand::Rng, text: &str) -> String {
+    let mut letters: Vec<char> = text.chars().collect();
+    for _ in 0..random.usize(1..4) {
+        let at = random.usize(..=letters.len().saturating_sub(1));
+        let odd = random
+            .choice([
+                '"', '{', '}', '[', ']', ',', ':', '-', '9', 'e', '\\', 'é', '\u{0}', 'n',
+            ])
+            .expect("one");
+        match random.u8(..4) {
+            0 => letters.truncate(at),
+            1 => letters.insert(at, odd),
+            2 if !letters.is_empty() => drop(letters.remove(at)),
+            _ if !letters.is_empty() => letters[at] = odd,
+            _ => letters.push(odd),
+        }
+    }
+    letters.into_iter().collect()
 }
 
 #[test]
@@ -265,62 +281,18 @@ fn left_out(outcome: &Outcome) -> String {
     text
 }
 
-/// The settings that a server with this environment has; an unknown variable fails the test.
-fn settings(environments: &[&Value]) -> Settings {
-    let mut settings = Settings {
-        version: "1.40.0-dev".to_owned(),
-        ..Settings::default()
-    };
-    let lines = environments
-        .iter()
-        .flat_map(|list| list.as_array().expect("a list of variables"));
-    for line in lines.map(|line| line.as_str().expect("a variable")) {
-        let (name, value) = line.split_once('=').expect("NAME=value");
-        let number = || value.parse::<usize>().expect("a number");
-        match name {
-            "AUTHENTICATION_APIKEY_ALLOWED_KEYS" => settings.api_key = Some(value.to_owned()),
-            "AUTOSCHEMA_ENABLED" => settings.auto_schema = value == "true",
-            "QUERY_MAXIMUM_RESULTS" => settings.query_maximum_results = number(),
-            "QUERY_DEFAULTS_LIMIT" => settings.query_defaults_limit = number(),
-            "GRPC_MAX_MESSAGE_SIZE" => settings.grpc_max_message_size = number() as u64,
-            "ENABLE_EXPERIMENTAL_ALTER_SCHEMA_DROP_VECTOR_INDEX_ENDPOINT" => {
-                settings.drop_vector_index = true
-            }
-            "OBJECTS_TTL_DELETE_SCHEDULE" => settings.ttl_schedule = true,
-            "ALLOWED_VECTOR_INDEX_TYPES" => {
-                settings.allowed_vector_index_types = value.split(',').map(str::to_owned).collect();
-            }
-            "OPERATIONAL_MODE" if value == "ReadOnly" => settings.mode = Mode::ReadOnly,
-            "OPERATIONAL_MODE" => settings.mode = Mode::WriteOnly,
-            "MAXIMUM_ALLOWED_COLLECTIONS_COUNT" => {
-                settings.usage_limits.collections = Some(number())
-            }
-            "MAXIMUM_ALLOWED_OBJECTS_COUNT" => settings.usage_limits.objects = Some(number()),
-            "MAXIMUM_ALLOWED_TENANTS_PER_COLLECTION" => {
-                settings.usage_limits.tenants = Some(number())
-            }
-            // The defaults of the sandbox, and what the settings above imply.
-            "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED"
-            | "AUTHENTICATION_APIKEY_ENABLED"
-            | "AUTHENTICATION_APIKEY_USERS"
-            | "DEFAULT_VECTORIZER_MODULE"
-            | "ENABLE_MODULES"
-            | "API_BASED_MODULES_DISABLED"
-            | "DEFAULT_VECTOR_INDEX"
-            | "REPLICATION_MAXIMUM_FACTOR" => {}
-            other => panic!("the sandbox has no setting for {other}"),
-        }
-    }
-    settings
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime")
 }
 
 /// Replays one session on a fresh sandbox.
 fn replay(name: &str, text: &str, settings: Settings) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = runtime();
     let sandbox = runtime
         .block_on(Sandbox::start(settings))
         .expect("the sandbox starts");
@@ -353,13 +325,6 @@ struct Session<'a> {
     address: String,
     /// The name of the first shard in the last listing: it is random, and later paths hold it.
     shard: Option<String>,
-}
-
-/// A reply as it came over the wire.
-struct Received {
-    status: u16,
-    headers: BTreeMap<String, String>,
-    body: String,
 }
 
 impl Session<'_> {
@@ -464,178 +429,4 @@ fn shown(received: &Received, recording: &Response) -> Value {
         _ => value["body_text"] = received.body.clone().into(),
     }
     value
-}
-
-/// Takes away what lies at a path; `*` is any member or position.
-fn erase(value: &mut Value, path: &[&str]) {
-    let [first, rest @ ..] = path else { return };
-    match value {
-        Value::Object(members) if *first == "*" => members
-            .values_mut()
-            .for_each(|member| erase_or(member, rest)),
-        Value::Object(members) if rest.is_empty() => drop(members.remove(*first)),
-        Value::Object(members) => members
-            .get_mut(*first)
-            .into_iter()
-            .for_each(|member| erase(member, rest)),
-        Value::Array(items) if *first == "*" => {
-            items.iter_mut().for_each(|item| erase_or(item, rest))
-        }
-        Value::Array(items) => {
-            let at = first.parse::<usize>().ok();
-            at.and_then(|at| items.get_mut(at))
-                .into_iter()
-                .for_each(|item| erase_or(item, rest));
-        }
-        _ => {}
-    }
-}
-
-fn erase_or(value: &mut Value, rest: &[&str]) {
-    if rest.is_empty() {
-        *value = Value::Null
-    } else {
-        erase(value, rest)
-    }
-}
-
-/// The first place where two values differ; numbers are compared by value, some arrays as multisets.
-fn difference(
-    one: &Value,
-    other: &Value,
-    place: &mut Vec<String>,
-    unordered: &[Vec<&str>],
-) -> Option<String> {
-    match (one, other) {
-        (Value::Number(one), Value::Number(other)) if one.as_f64() == other.as_f64() => None,
-        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
-            let any_order = unordered.iter().any(|path| covers(path, place));
-            place.push("*".to_owned());
-            let found = match any_order {
-                true => unmatched(one, other, place, unordered),
-                false => one
-                    .iter()
-                    .zip(other)
-                    .find_map(|(one, other)| difference(one, other, place, unordered)),
-            };
-            place.pop();
-            found
-        }
-        (Value::Object(one), Value::Object(other)) => {
-            one.keys().chain(other.keys()).find_map(|name| {
-                place.push(name.clone());
-                let (one, other) = (one.get(name), other.get(name));
-                let found = match (one, other) {
-                    (Some(one), Some(other)) => difference(one, other, place, unordered),
-                    _ => Some(format!(
-                        "{}: recorded {one:?}, answered {other:?}",
-                        place.join(".")
-                    )),
-                };
-                place.pop();
-                found
-            })
-        }
-        _ if one == other => None,
-        _ => Some(format!(
-            "{}: recorded {one}, answered {other}",
-            place.join(".")
-        )),
-    }
-}
-
-/// An item of a multiset that has no partner in the other one.
-fn unmatched(
-    one: &[Value],
-    other: &[Value],
-    place: &mut Vec<String>,
-    unordered: &[Vec<&str>],
-) -> Option<String> {
-    let mut left: Vec<&Value> = other.iter().collect();
-    one.iter().find_map(|item| {
-        let partner = left
-            .iter()
-            .position(|other| difference(item, other, place, unordered).is_none());
-        match partner {
-            Some(at) => {
-                left.remove(at);
-                None
-            }
-            None => Some(format!(
-                "{}: recorded {item} has no partner",
-                place.join(".")
-            )),
-        }
-    })
-}
-
-fn covers(path: &[&str], place: &[String]) -> bool {
-    path.len() == place.len()
-        && path
-            .iter()
-            .zip(place)
-            .all(|(part, at)| *part == "*" || part == at)
-}
-
-/// The text of every vector in a body.
-fn spelled_vectors(body: &str) -> Vec<String> {
-    let starts = body.match_indices("\"vector").filter_map(|(at, _)| {
-        let rest = &body[at..];
-        let rest = rest
-            .strip_prefix("\"vector\":[")
-            .or(rest.strip_prefix("\"vectors\":{"))?;
-        Some(rest)
-    });
-    let ends = |text: &str| text.find([']', '}']).map_or(text.len(), |end| end + 1);
-    starts.map(|rest| rest[..ends(rest)].to_owned()).collect()
-}
-
-/// Sends a request exactly as recorded, over a connection of its own.
-fn send(address: &str, request: &Request, path: &str) -> Received {
-    let body = match (&request.body, &request.body_text) {
-        (Some(body), _) => body.get().to_owned(),
-        (None, text) => text.clone().unwrap_or_default(),
-    };
-    let has_body = request.body.is_some() || request.body_text.is_some();
-    let mut head = format!(
-        "{} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n",
-        request.method
-    );
-    let mut headers = request.headers.clone();
-    if has_body {
-        headers
-            .entry("content-type".to_owned())
-            .or_insert_with(|| "application/json".to_owned());
-        head += &format!("content-length: {}\r\n", body.len());
-    }
-    for (name, value) in headers
-        .iter()
-        .filter(|(name, value)| *name != "content-type" || !value.is_empty())
-    {
-        head += &format!("{name}: {value}\r\n");
-    }
-    let mut stream = TcpStream::connect(address).expect("the sandbox accepts");
-    stream
-        .write_all(format!("{head}\r\n{body}").as_bytes())
-        .expect("the sandbox reads");
-    let mut reply = Vec::new();
-    stream.read_to_end(&mut reply).expect("the sandbox answers");
-    received(&String::from_utf8(reply).expect("a reply is UTF-8"))
-}
-
-fn received(reply: &str) -> Received {
-    let (head, body) = reply.split_once("\r\n\r\n").expect("a reply has a head");
-    let mut lines = head.lines();
-    let status = lines
-        .next()
-        .and_then(|line| line.split(' ').nth(1))
-        .and_then(|status| status.parse().ok());
-    let headers = lines.filter_map(|line| line.split_once(": "));
-    Received {
-        status: status.expect("a status"),
-        headers: headers
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-            .collect(),
-        body: body.to_owned(),
-    }
 }

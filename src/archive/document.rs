@@ -4,9 +4,9 @@
 //! member with a run of lines. T closes the array and holds the table of contents, S the place of T and the
 //! seal. Here is what each piece looks like and how it is found again; files are for others.
 
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 
-use super::header::Header;
+use super::header::{self, Header};
 use super::trailer::{Trailer, seal};
 use crate::error::{Error, Kind, Result};
 use crate::format::{Codec, Decoder, Scanner, decode_exact};
@@ -81,6 +81,27 @@ pub(crate) fn read_opening(storage: &dyn Storage, key: &str) -> Result<Option<Op
     }))
 }
 
+/// A head is found within so many bytes, if it was torn.
+const MAX_TORN: usize = 16 << 20;
+
+/// Reads the header of a document under way as it was in the beginning, even if a power cut tore the write
+/// that patched it: what is patched is set back before it is looked at. The caller knows the header's hash.
+pub(crate) fn recover_header(storage: &dyn Storage, key: &str) -> Result<Option<Header>> {
+    let codec = recognise(storage, key)?;
+    let handle = storage.read(key)?;
+    let mut start = vec![0; handle.length()?.min(MAX_TORN as u64) as usize];
+    handle.read_exact_at(&mut start, 0)?;
+    header::unpatch(&mut start);
+    let Some((metadata, schema)) = read_head(codec, start.as_slice()) else {
+        return Ok(None);
+    };
+    let definition =
+        Definition::parse(schema).map_err(|error| error.with_kind(Kind::Difference))?;
+    mark(&metadata)
+        .map(|_| Header::parse(&metadata, definition))
+        .transpose()
+}
+
 /// The mark that only our headers have.
 pub(crate) fn mark(metadata: &str) -> Option<bool> {
     let metadata: serde_json::Value = serde_json::from_str(metadata).ok()?;
@@ -103,7 +124,7 @@ pub(crate) fn recognise(storage: &dyn Storage, key: &str) -> Result<Codec> {
     Ok(Codec::recognise(&start[..count]))
 }
 
-fn read_head(codec: Codec, input: BufReader<Stream>) -> Option<(String, String)> {
+fn read_head(codec: Codec, input: impl BufRead) -> Option<(String, String)> {
     let mut scanner = Scanner::new(Decoder::new(codec, input).ok()?);
     let mut member = |before: u8, name: &str| -> Option<String> {
         scanner.byte(before).ok()?;

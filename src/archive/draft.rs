@@ -89,6 +89,21 @@ impl Draft {
         }
     }
 
+    /// An archive that will take the place of `name`.
+    pub(crate) fn again(
+        storage: Arc<dyn Storage>,
+        header: Header,
+        format: Format,
+        codec: Codec,
+        name: &str,
+    ) -> Self {
+        let name = name.to_owned();
+        Draft {
+            name,
+            ..Draft::new(storage, header, format, codec)
+        }
+    }
+
     /// Finds the archive `name` of an earlier run, under its hidden or its final name, by the hash that
     /// [`Draft::header_hash`] gave. Another archive, or none, is `Mismatch`.
     pub fn resume(storage: Arc<dyn Storage>, name: &str, header_hash: &str) -> Result<Self> {
@@ -101,11 +116,9 @@ impl Draft {
         if !storage.exists(key)? {
             return Err(gone(&*storage, &hidden));
         }
-        let found = match storage.exists(&format!("{key}/metadata.json"))? {
+        let found = match storage.is_folder(key)? {
             true => folder::read_head(&*storage, key)?.map(|head| (head.header, Format::Jsonl)),
-            false => {
-                document::read_opening(&*storage, key)?.map(|head| (head.header, Format::Json))
-            }
+            false => document::recover_header(&*storage, key)?.map(|header| (header, Format::Json)),
         };
         match found {
             Some((header, format)) if header.hash() == header_hash => {
@@ -161,10 +174,21 @@ impl Draft {
         }
         let partial = self.partial();
         if self.storage.exists(&partial)? {
-            // Ours from an earlier try, or of another job that began in the same second.
-            Draft::resume(self.storage.clone(), &self.name, &self.header_hash())?;
+            // Ours from an earlier try, or of another job that began in the same second. A folder without
+            // metadata is one whose making was cut short.
+            let is_stub = self.storage.is_folder(&partial)?
+                && !self.storage.exists(&format!("{partial}/metadata.json"))?;
+            if !is_stub {
+                Draft::resume(self.storage.clone(), &self.name, &self.header_hash())?;
+            }
             self.storage.remove(&partial)?;
         }
+        self.make(options)
+    }
+
+    /// Writes the head and opens the rest.
+    pub(crate) fn make(&self, options: SinkOptions) -> Result<ArchiveSink> {
+        let partial = self.partial();
         match self.format {
             Format::Json => self
                 .storage

@@ -205,9 +205,19 @@ pub(crate) fn seal(
         frames.push(put_empty_part(storage, &key, draft.codec)?);
     }
     remove_strangers(storage, &key, &frames)?;
+    let trailer = Trailer::new(receipts, frames, ending, has_digest);
+    write_end(storage, &key, header, trailer)
+}
+
+/// Writes the sealed metadata, and the manifest last.
+pub(crate) fn write_end(
+    storage: &dyn Storage,
+    key: &str,
+    header: &Header,
+    trailer: Trailer,
+) -> Result<Sealed> {
     let metadata = metadata(header, true);
     storage.put(&format!("{key}/metadata.json"), metadata.as_bytes())?;
-    let trailer = Trailer::new(receipts, frames, ending, has_digest);
     let body = format!("{{\"version\":\"1.0\",{}", trailer.members()?);
     let pieces = [metadata.as_bytes(), header.definition.text().as_bytes()];
     let seal = trailer::seal(&pieces, &trailer.integrity.frames, body.as_bytes());

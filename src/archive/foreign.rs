@@ -9,6 +9,8 @@ use std::io::BufReader;
 
 use super::document::{broken_seal, mark};
 use super::header::{Contents, Header};
+use serde_json::Value;
+
 use crate::error::{Error, Kind, Result};
 use crate::format::{Codec, Decoder, Lines, Scanner};
 use crate::model::Definition;
@@ -23,6 +25,10 @@ pub(crate) struct Survey {
     pub(crate) object_count: u64,
     pub(crate) hash: String,
     pub(crate) warnings: Vec<String>,
+    /// True if it bears a mark or a seal of ours.
+    pub(crate) is_ours: bool,
+    /// Members that a table of contents has.
+    pub(crate) others: Value,
 }
 
 #[derive(Default)]
@@ -31,7 +37,8 @@ struct Found {
     schema: Option<String>,
     object_count: Option<u64>,
     stated_count: Option<u64>,
-    is_ours: bool,
+    has_seal: bool,
+    others: serde_json::Map<String, Value>,
 }
 
 fn open(storage: &dyn Storage, key: &str, codec: Codec) -> Result<Text> {
@@ -50,8 +57,17 @@ fn open(storage: &dyn Storage, key: &str, codec: Codec) -> Result<Text> {
     }
 }
 
-/// Reads the whole document once.
+/// Reads the whole document once. One that was ours and no longer keeps to our shape is refused.
 pub(crate) fn survey(storage: &dyn Storage, key: &str, codec: Codec) -> Result<Survey> {
+    let survey = survey_any(storage, key, codec)?;
+    match survey.is_ours {
+        true => Err(broken_seal()),
+        false => Ok(survey),
+    }
+}
+
+/// Reads the whole document once, whoever wrote it.
+pub(crate) fn survey_any(storage: &dyn Storage, key: &str, codec: Codec) -> Result<Survey> {
     let mut text = open(storage, key, codec)?;
     let mut found = Found::default();
     each_member(&mut text, |text, name| take_member(text, name, &mut found))?;
@@ -62,9 +78,7 @@ pub(crate) fn survey(storage: &dyn Storage, key: &str, codec: Codec) -> Result<S
         .metadata
         .as_deref()
         .is_some_and(|metadata| mark(metadata).is_some());
-    if found.is_ours || is_marked {
-        return Err(broken_seal());
-    }
+    let is_ours = found.has_seal || is_marked;
     let header = header(&found)?;
     let object_count = found.object_count.unwrap_or(0);
     Ok(Survey {
@@ -72,6 +86,8 @@ pub(crate) fn survey(storage: &dyn Storage, key: &str, codec: Codec) -> Result<S
         header,
         object_count,
         hash: hash(storage, key)?,
+        is_ours,
+        others: Value::Object(found.others),
     })
 }
 
@@ -111,12 +127,17 @@ fn take_member(text: &mut Text, name: &str, found: &mut Found) -> Result<()> {
             Ok(())
         }
         _ => {
-            found.is_ours |= name == "seal";
+            found.has_seal |= name == "seal";
             let value = text.text()?;
             let _: serde::de::IgnoredAny =
                 serde_json::from_str(&value).map_err(|cause| not_json(cause, text.position()))?;
             if name == "object_count" {
                 found.stated_count = value.parse().ok();
+            }
+            if matches!(name, "tenants" | "aliases" | "notes" | "definition_at_end") {
+                let value = serde_json::from_str(&value)
+                    .map_err(|cause| not_json(cause, text.position()))?;
+                found.others.insert(name.to_owned(), value);
             }
             Ok(())
         }

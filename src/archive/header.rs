@@ -206,6 +206,25 @@ impl Header {
     }
 }
 
+/// Sets what is patched at the end back to how it began, in the bytes of a head.
+///
+/// The names cannot be met elsewhere before: within text a quote has a backslash in front.
+pub(crate) fn unpatch(bytes: &mut [u8]) {
+    let count: &[u8] = br#""type":"full","object_count":"#;
+    for (name, initial) in [
+        (count, format!("{:<20}", 0)),
+        (br#","finished":"#, format!("{:<22}", "null")),
+        (br#","resumed":"#, format!("{:<10}", 0)),
+        (br#","sealed":"#, format!("{:<5}", false)),
+    ] {
+        let found = bytes.windows(name.len()).position(|window| window == name);
+        let field = found.and_then(|at| bytes.get_mut(at + name.len()..)?.get_mut(..initial.len()));
+        if let Some(field) = field {
+            field.copy_from_slice(initial.as_bytes());
+        }
+    }
+}
+
 fn check_version(metadata: &Value) -> Result<()> {
     match metadata.get("version") {
         None => Ok(()),

@@ -15,6 +15,7 @@ mod folder;
 mod foreign;
 mod header;
 mod open;
+mod reseal;
 mod sink;
 mod source;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod verify;
 pub use draft::{Draft, Format, Sealed};
 pub use header::{Contents, Header, Options, VERSION};
 pub use open::Archive;
+pub use reseal::reseal;
 pub use sink::{ArchiveSink, Batch, SinkOptions};
 pub use source::ArchiveSource;
 pub use trailer::{Ending, Frame, Hex, Integrity, KeyText, TenantEntry, TenantState, Trailer};

@@ -41,17 +41,8 @@ pub(crate) enum Layout {
 impl Archive {
     /// Opens and checks the archive at `path`, file or folder.
     pub fn open(path: &Path) -> Result<Self> {
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .ok_or_else(|| {
-                Error::new(
-                    Kind::NotFound,
-                    format!("`{}` is not the name of an archive", path.display()),
-                )
-            })?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        Archive::open_in(Arc::new(Local::at(folder)), name)
+        let (storage, name) = split_path(path)?;
+        Archive::open_in(storage, name)
     }
 
     /// Opens and checks the archive `key` of a storage.
@@ -63,7 +54,7 @@ impl Archive {
                 format!("there is no archive `{}`", path.display()),
             ));
         }
-        let opened = match storage.path(key).is_dir() {
+        let opened = match storage.is_folder(key)? {
             true => open_folder(storage, key),
             false => open_file(storage, key),
         };
@@ -133,6 +124,21 @@ impl Archive {
     pub fn path(&self) -> PathBuf {
         self.0.storage.path(&self.0.key)
     }
+}
+
+/// The folder of a path as a storage, and the name in it.
+pub(crate) fn split_path(path: &Path) -> Result<(Arc<dyn Storage>, &str)> {
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .ok_or_else(|| {
+            Error::new(
+                Kind::NotFound,
+                format!("`{}` is not the name of an archive", path.display()),
+            )
+        })?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    Ok((Arc::new(Local::at(folder)), name))
 }
 
 fn open_folder(storage: Arc<dyn Storage>, key: &str) -> Result<Opened> {

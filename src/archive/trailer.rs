@@ -170,6 +170,19 @@ impl Trailer {
         for receipt in receipts {
             tallies.merge(&receipt.tenants);
         }
+        let mut trailer = Trailer::of(&tallies, frames, ending, has_digest);
+        let rejected = receipts.iter().map(|receipt| u64::from(receipt.rejected));
+        trailer.integrity.rejected = rejected.sum();
+        trailer
+    }
+
+    /// The table of contents of `frames` with the objects that were tallied.
+    pub(crate) fn of(
+        tallies: &Tallies,
+        frames: Vec<Frame>,
+        ending: &Ending,
+        has_digest: bool,
+    ) -> Self {
         let digest = |digest: Digest| has_digest.then_some(Hex(digest.0));
         let entry = |tally: TenantTally| TenantEntry {
             digest: digest(Digest(tally.digest)),
@@ -177,20 +190,14 @@ impl Trailer {
             count: tally.count,
         };
         Trailer {
-            object_count: receipts
-                .iter()
-                .map(|receipt| u64::from(receipt.count))
-                .sum(),
+            object_count: tallies.count(),
             tenants: ending.tenants.clone(),
             aliases: ending.aliases.clone(),
             definition_at_end: ending.definition_at_end.clone(),
             notes: ending.notes.clone(),
             integrity: Integrity {
                 version: 1,
-                rejected: receipts
-                    .iter()
-                    .map(|receipt| u64::from(receipt.rejected))
-                    .sum(),
+                rejected: 0,
                 digest: digest(tallies.digest()),
                 tenants: tallies.sorted().into_iter().map(entry).collect(),
                 frames,

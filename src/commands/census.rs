@@ -10,10 +10,10 @@ use crate::engine::Facts;
 use crate::error::{Error, Kind, Reaction, Result};
 use crate::job::{Bounds, Cursor, Lane, Pass};
 use crate::journal::JobFolder;
-use crate::model::{Key, ObjectId, Tenant, Times};
+use crate::model::{CollectionName, Key, ObjectId, Tenant, Times};
 use crate::pipe::{Budget, Page, Source, Vector, Visit};
 use crate::retry::Policy;
-use crate::weaviate::CollectionSource;
+use crate::weaviate::{Client, CollectionSource};
 
 const PAGE: Budget = Budget {
     objects: 1_000,
@@ -106,6 +106,30 @@ fn lanes_in_order(archive: &Archive) -> Vec<Bounds> {
             to: index + 1,
         })
         .collect()
+}
+
+/// What is left of a collection after every id was deleted: what was created since `began` (the server's time, Unix
+/// milliseconds), and what is stuck. An object whose id the index spells otherwise is deleted singly.
+pub(super) async fn remains(
+    client: &Client,
+    name: &CollectionName,
+    live: &CollectionSource,
+    began: i64,
+) -> Result<Facts> {
+    let (mut stuck, mut newer) = (0_u64, 0_u64);
+    let mut live = InOrder::of(live, vec![Bounds::ALL_KEYS]);
+    while let Some((key, times)) = live.next().await? {
+        if times.created >= began {
+            newer += 1;
+            continue;
+        }
+        client.delete_object(name, &key).await?;
+        stuck += u64::from(client.has_object(name, &key).await?);
+    }
+    Ok(Facts::from([
+        ("stuck".into(), stuck.to_string()),
+        ("left".into(), (stuck + newer).to_string()),
+    ]))
 }
 
 /// The keys that a backup could not read, from its file of rejects.

@@ -2,12 +2,25 @@
 
 mod backup;
 mod census;
+mod clear;
+mod collections;
+mod demo;
+mod jobs;
+mod remake;
 mod restore;
 mod session;
 mod target;
 mod verify;
 
 pub use backup::{BackupRequest, backup};
-pub use restore::{RestoreRequest, restore};
+pub use clear::{ClearMethod, ClearPlan, ClearRequest, clear, plan_clear};
+pub use collections::{
+    CollectionRow, create_collection, health, list_collections, show_collection,
+};
+pub use demo::demo;
+pub use jobs::{
+    address_of_job, cancel_job, describe_job, find_job, list_jobs, prune_jobs, resume_job, status,
+};
+pub use restore::{RestoreRequest, merge_question, restore};
 pub use session::{Outcome, Session, Unfinished};
-pub use verify::verify;
+pub use verify::{reseal, verify};

@@ -81,6 +81,44 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
     })
 }
 
+/// The question before a merge: the plan, and the name to be typed; nothing if no data would be written over, or if
+/// the job that is gone on with was agreed to before.
+pub async fn merge_question(
+    session: &Session,
+    request: &RestoreRequest,
+) -> Result<Option<(Plan, CollectionName)>> {
+    let archive = Archive::open(&request.archive)?;
+    let name = request
+        .name
+        .clone()
+        .unwrap_or_else(|| archive.header().collection.clone());
+    let identity = identity(request, &archive, &name)?;
+    if session.unfinished == Unfinished::Resume && session.unfinished(&identity)?.is_some() {
+        return Ok(None);
+    }
+    let client = Client::new(&request.connection, Role::Target)?;
+    let version = target::version(session, &client).await?;
+    let policy = session.context().policy;
+    let there = policy
+        .run("look for the collection", || client.collection(&name))
+        .await?;
+    let Collection::Found(definition) = &there else {
+        return Ok(None);
+    };
+    let is_empty = !definition.has_tenants()?
+        && policy
+            .run("count objects", || client.count(&name, &Tenant::NONE))
+            .await?
+            == 0;
+    if is_empty {
+        return Ok(None);
+    }
+    Ok(Some((
+        plan(request, &archive, &client, &version, &name, &there),
+        name,
+    )))
+}
+
 /// Nothing is ever dropped silently: what this version cannot write is refused by name.
 fn refuse_what_is_not_restored_yet(archive: &Archive, definition: &Definition) -> Result<()> {
     let references: Vec<String> = definition
@@ -319,7 +357,7 @@ async fn restart(
     begin(session, request, identity, archive, client)
 }
 
-async fn remove_created(
+pub(super) async fn remove_created(
     session: &Session,
     client: &Client,
     created: &str,
@@ -637,6 +675,13 @@ impl Verb for Restore<'_> {
         match number {
             0 => self.take_stock(job).await.map(Some),
             1 => self.settle().await.map(Some),
+            2 => {
+                // From here on the collection is the user's; a restart must not remove it.
+                for owed in self.folder.obligations()? {
+                    self.folder.discharge(&owed)?;
+                }
+                Ok(Some(Facts::new()))
+            }
             _ => Ok(None),
         }
     }

@@ -17,6 +17,8 @@ const NEWEST: (u32, u32) = (1, 40);
 pub(super) struct Found {
     pub version: String,
     pub definition: Definition,
+    /// False if only an interrupted job knows it.
+    pub is_there: bool,
 }
 
 /// The server's version, checked: older ones are refused, newer ones warned about.
@@ -79,6 +81,7 @@ pub(super) async fn find(
         Collection::Found(definition) => Ok(Found {
             version,
             definition,
+            is_there: true,
         }),
         Collection::Alias(real) => Err(Error::new(
             Kind::Usage,

@@ -5,119 +5,15 @@
 //! reading both twice. Times and blob hashes, which no restore brings back, take no part.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::canonical::{Hint, write_bytes, write_canonical};
-use super::damaged;
+use super::tally::{Digest, Tallies};
 use super::vector::decode_vector;
 use crate::error::{Error, Kind, Result};
-use crate::job::TenantTally;
-use crate::model::{Definition, Key, Tenant, Times};
+use crate::model::{Definition, Key, Times};
 use crate::pipe::{Vector, Visit};
-
-/// A sum of object hashes, little-endian, mod 2^256.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Digest(pub [u8; 32]);
-
-impl Digest {
-    /// The sum of two sets.
-    #[must_use]
-    pub fn plus(self, other: Digest) -> Digest {
-        let mut sum = [0; 32];
-        let mut carry = 0u16;
-        for (index, out) in sum.iter_mut().enumerate() {
-            carry += u16::from(self.0[index]) + u16::from(other.0[index]);
-            *out = carry as u8;
-            carry >>= 8;
-        }
-        Digest(sum)
-    }
-
-    /// Reads what `Display` writes.
-    pub fn parse(text: &str) -> Result<Self> {
-        let hash = blake3::Hash::from_hex(text)
-            .map_err(|_| damaged(format!("`{text}` is not a digest")))?;
-        Ok(Digest(*hash.as_bytes()))
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// Counts and digests per tenant, in the order of first appearance.
-#[derive(Clone, Default, Debug)]
-pub struct Tallies {
-    list: Vec<TenantTally>,
-    index: HashMap<Tenant, usize>,
-}
-
-impl Tallies {
-    /// Adds objects of a tenant.
-    pub fn add(&mut self, tenant: &Tenant, count: u64, digest: Digest) {
-        let at = match self.list.last() {
-            Some(last) if last.tenant == *tenant => self.list.len() - 1,
-            _ => self.place(tenant),
-        };
-        let tally = &mut self.list[at];
-        tally.count += count;
-        tally.digest = Digest(tally.digest).plus(digest).0;
-    }
-
-    fn place(&mut self, tenant: &Tenant) -> usize {
-        let next = self.list.len();
-        let at = *self.index.entry(tenant.clone()).or_insert(next);
-        if at == next {
-            self.list.push(TenantTally {
-                tenant: tenant.clone(),
-                count: 0,
-                digest: [0; 32],
-            });
-        }
-        at
-    }
-
-    /// Adds all of `others`.
-    pub fn merge(&mut self, others: &[TenantTally]) {
-        for other in others {
-            self.add(&other.tenant, other.count, Digest(other.digest));
-        }
-    }
-
-    /// The tallies.
-    pub fn list(&self) -> &[TenantTally] {
-        &self.list
-    }
-
-    /// The tallies, by tenant.
-    pub fn sorted(&self) -> Vec<TenantTally> {
-        let mut list = self.list.clone();
-        list.sort_by(|one, two| one.tenant.cmp(&two.tenant));
-        list
-    }
-
-    /// Objects of all tenants.
-    pub fn count(&self) -> u64 {
-        self.list.iter().map(|tally| tally.count).sum()
-    }
-
-    /// The digest over all tenants.
-    pub fn digest(&self) -> Digest {
-        self.list.iter().fold(Digest::default(), |sum, tally| {
-            sum.plus(Digest(tally.digest))
-        })
-    }
-}
 
 /// What a digest needs to know of a definition; made once, shared by all.
 #[derive(Debug)]
@@ -290,5 +186,144 @@ impl Visit for Both<'_> {
     fn end(&mut self) -> Result<()> {
         self.0.end()?;
         self.1.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ObjectId;
+
+    fn digest(class: &str, name: &str, json: &str) -> Digest {
+        let definition = r#"{"class":"CLASS","properties":[
+            {"name":"i","dataType":["int"]},{"name":"is","dataType":["int[]"]},{"name":"n","dataType":["number"]},
+            {"name":"d","dataType":["date"]},{"name":"ds","dataType":["date[]"]},{"name":"t","dataType":["text"]},
+            {"name":"g","dataType":["geoCoordinates"]},{"name":"p","dataType":["phoneNumber"]},{"name":"r","dataType":["CLASS"]},
+            {"name":"h","dataType":["blobHash"]},
+            {"name":"o","dataType":["object"],"nestedProperties":[{"name":"i","dataType":["int"]},{"name":"d","dataType":["date"]}]}]}"#;
+        let definition = Definition::parse(definition.replace("CLASS", class)).unwrap();
+        let mut digester = Digester::new(Shape::of(&definition).unwrap());
+        digester
+            .object(&Key::of(ObjectId::NIL), Times::default())
+            .unwrap();
+        digester.property(name, json).unwrap();
+        digester.end().unwrap();
+        digester.take().digest()
+    }
+
+    #[test]
+    fn values_that_the_server_takes_for_equal_are_equal() {
+        for (name, one, other) in [
+            ("i", "5", "5.0"),
+            ("i", "-9223372036854775808", "-9223372036854776000"),
+            ("is", "[1,2e3]", "[1.0, 2000]"),
+            ("n", "1", "1.0"),
+            ("n", "1e2", "100"),
+            (
+                "d",
+                r#""2020-01-01T00:00:00+00:00""#,
+                r#""2020-01-01T00:00:00Z""#,
+            ),
+            (
+                "ds",
+                r#"["2020-01-01T00:00:00+00:00"]"#,
+                r#"[ "2020-01-01T00:00:00Z" ]"#,
+            ),
+            ("t", r#""\u00e9\/""#, r#""é/""#),
+            (
+                "g",
+                r#"{"latitude":52.3932696,"longitude":4.8374}"#,
+                r#"{"longitude":4.8374000,"latitude":52.39327}"#,
+            ),
+            (
+                "p",
+                r#"{"input":"1","defaultCountry":"de","valid":true}"#,
+                r#"{"defaultCountry":"de","input":"1","national":5}"#,
+            ),
+            (
+                "p",
+                r#"{"input":"1","defaultCountry":""}"#,
+                r#"{"input":"1"}"#,
+            ),
+            (
+                "r",
+                r#"[{"beacon":"weaviate://localhost/X/1","href":"/a"}]"#,
+                r#"[{"beacon":"weaviate://localhost/X/1"}]"#,
+            ),
+            (
+                "o",
+                r#"{"i":1.0,"d":"2020-01-01T00:00:00+00:00"}"#,
+                r#"{"d":"2020-01-01T00:00:00Z","i":1}"#,
+            ),
+            ("h", r#""abc""#, "null"),
+            ("t", "null", " null "),
+        ] {
+            assert_eq!(
+                digest("A", name, one),
+                digest("A", name, other),
+                "{name}: {one} and {other}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_that_the_server_keeps_apart_differ() {
+        for (name, one, other) in [
+            ("i", "5", "6"),
+            ("n", "0.0", "-0.0"),
+            ("n", "1", "1.0000000000000002"),
+            ("t", r#""a""#, r#""A""#),
+            (
+                "t",
+                r#""2020-01-01T00:00:00+00:00""#,
+                r#""2020-01-01T00:00:00Z""#,
+            ),
+            ("t", "null", r#""""#),
+            ("is", "[]", "null"),
+            ("is", "[1,2]", "[2,1]"),
+            ("o", r#"{"i":null}"#, "{}"),
+            ("o", r#"{"a":"","b":"c"}"#, r#"{"a":"b","c":""}"#),
+            (
+                "g",
+                r#"{"latitude":1.0,"longitude":2.0}"#,
+                r#"{"latitude":2.0,"longitude":1.0}"#,
+            ),
+            ("p", r#"{"input":"1"}"#, r#"{"input":"2"}"#),
+            (
+                "r",
+                r#"[{"beacon":"weaviate://localhost/X/1"}]"#,
+                r#"[{"beacon":"weaviate://localhost/Y/1"}]"#,
+            ),
+            ("r", "[]", "null"),
+        ] {
+            assert_ne!(
+                digest("A", name, one),
+                digest("A", name, other),
+                "{name}: {one} and {other}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_reference_to_itself_follows_a_new_name() {
+        let beacon = |class: &str| format!(r#"[{{"beacon":"weaviate://localhost/{class}/1"}}]"#);
+        assert_eq!(
+            digest("A", "r", &beacon("A")),
+            digest("B", "r", &beacon("B"))
+        );
+        assert_ne!(
+            digest("A", "r", &beacon("A")),
+            digest("B", "r", &beacon("A"))
+        );
+        assert_ne!(
+            digest("A", "r", &beacon("A")),
+            digest("A", "r", &beacon("AA"))
+        );
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_still_counts() {
+        let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert_ne!(digest("A", "x", &deep(500)), digest("A", "x", &deep(501)));
     }
 }

@@ -11,14 +11,16 @@ mod digest;
 mod line;
 mod read;
 mod scan;
+mod tally;
 mod vector;
 
 pub use codec::{Codec, Encoder, SEPARATOR};
 pub use decode::{Decoder, decode_exact};
-pub use digest::{Both, Digest, Digester, Shape, Tallies};
+pub use digest::{Both, Digester, Shape};
 pub use line::{Framing, LineWriter, Vectors};
 pub use read::{Lines, MAX_LINE, Record, Takeout};
 pub use scan::Scanner;
+pub use tally::{Digest, Tallies};
 pub use vector::{decode_vector, write_base64_vector, write_decimal_vector};
 
 use crate::error::{Error, Kind};

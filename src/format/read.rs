@@ -289,3 +289,46 @@ fn trim_commas(line: &[u8]) -> &[u8] {
     let line = line.strip_prefix(b",").unwrap_or(line);
     line.strip_suffix(b",").unwrap_or(line).trim_ascii()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_cut_wherever_the_input_breaks_and_edges_do_not_matter() {
+        let long = "x".repeat(200_000);
+        let text = format!("\n{{1}},\n{{2}}\n,\n{{{long}}},\r\n\n{{4}}");
+        let mut lines = Takeout::new(text.as_bytes());
+        let mut found = Vec::new();
+        while let Some(line) = lines.next_line().unwrap() {
+            found.push(line.to_owned());
+        }
+        assert_eq!(
+            found,
+            [
+                "{1}".to_owned(),
+                "{2}".to_owned(),
+                format!("{{{long}}}"),
+                "{4}".to_owned()
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_an_object_with_an_id_is_refused() {
+        let id = r#""id":"00000000-0000-0000-0000-000000000001""#;
+        assert!(Lines::default().push(&format!("{{{id}}}")).is_ok());
+        for line in [
+            "{}".to_owned(),
+            "[]".to_owned(),
+            "{".to_owned(),
+            r#"{"id":"x"}"#.to_owned(),
+            r#"{"id":1}"#.to_owned(),
+            format!("{{{id}}} {{{id}}}"),
+            format!("{{{id},{id}}}"),
+            format!(r#"{{{id},"creationTimeUnix":"now"}}"#),
+        ] {
+            assert!(Lines::default().push(&line).is_err(), "{line}");
+        }
+    }
+}

@@ -7,24 +7,60 @@ use std::path::Path;
 
 use crate::error::{IoContext, Result};
 
+/// The four acts of replacing a file; apart from their order, so that a test can watch it.
+trait Disk {
+    fn fill(&mut self, path: &Path, bytes: &[u8]) -> Result<()>;
+    fn sync_data(&mut self) -> Result<()>;
+    fn rename(&mut self, from: &Path, to: &Path) -> Result<()>;
+    fn sync_folder(&mut self, path: &Path) -> Result<()>;
+}
+
+/// The file that is being filled.
+#[derive(Default)]
+struct RealDisk(Option<File>);
+
+impl Disk for RealDisk {
+    fn fill(&mut self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let doing = || format!("cannot write `{}`", path.display());
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(path).doing(doing)?;
+        file.write_all(bytes).doing(doing)?;
+        self.0 = Some(file);
+        Ok(())
+    }
+
+    fn sync_data(&mut self) -> Result<()> {
+        let outcome = self.0.take().map_or(Ok(()), |file| file.sync_data());
+        outcome.doing(|| "cannot sync a file".into())
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path) -> Result<()> {
+        fs::rename(from, to)
+            .doing(|| format!("cannot rename `{}` to `{}`", from.display(), to.display()))
+    }
+
+    fn sync_folder(&mut self, path: &Path) -> Result<()> {
+        sync_folder(path)
+    }
+}
+
 /// Puts `bytes` in place of the file: a reader sees the old content or the new one, whatever happens.
 /// One writer at a time.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_on(&mut RealDisk::default(), path, bytes)
+}
+
+fn write_on(disk: &mut impl Disk, path: &Path, bytes: &[u8]) -> Result<()> {
     let temporary = path.with_added_extension("tmp");
-    let doing = || format!("cannot write `{}`", path.display());
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)
-        .doing(doing)?;
-    file.write_all(bytes)
-        // The content must be durable before the name points at it.
-        .and_then(|()| file.sync_data())
-        .and_then(|()| fs::rename(&temporary, path))
-        .doing(doing)?;
-    sync_parent(path)
+    disk.fill(&temporary, bytes)?;
+    // The content must be durable before the name points at it.
+    disk.sync_data()?;
+    disk.rename(&temporary, path)?;
+    match path.parent() {
+        Some(folder) => disk.sync_folder(folder),
+        None => Ok(()),
+    }
 }
 
 /// Reads a file; `None` if there is none.
@@ -74,5 +110,60 @@ pub(super) fn delete_folder(path: &Path) -> Result<()> {
             Err(cause).doing(|| format!("cannot delete `{}`", path.display()))
         }
         _ => sync_parent(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Recorder(Vec<String>);
+
+    impl Disk for Recorder {
+        fn fill(&mut self, path: &Path, _: &[u8]) -> Result<()> {
+            self.0.push(format!("fill {}", path.display()));
+            Ok(())
+        }
+        fn sync_data(&mut self) -> Result<()> {
+            self.0.push("sync".into());
+            Ok(())
+        }
+        fn rename(&mut self, _: &Path, to: &Path) -> Result<()> {
+            self.0.push(format!("rename to {}", to.display()));
+            Ok(())
+        }
+        fn sync_folder(&mut self, path: &Path) -> Result<()> {
+            self.0.push(format!("sync folder {}", path.display()));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_file_is_durable_before_it_has_its_name_and_the_name_before_we_return() {
+        let mut disk = Recorder::default();
+        write_on(&mut disk, Path::new("/j/state.json"), b"{}").unwrap();
+        assert_eq!(
+            disk.0,
+            [
+                "fill /j/state.json.tmp",
+                "sync",
+                "rename to /j/state.json",
+                "sync folder /j"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("x");
+        write(&path, b"a longer text").unwrap();
+        write(&path, b"short").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"short");
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 }

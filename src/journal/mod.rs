@@ -33,6 +33,14 @@ mod state;
 mod state_dir;
 
 #[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod folder_tests;
+#[cfg(test)]
+mod media;
+#[cfg(test)]
+mod story;
+#[cfg(test)]
 mod suite;
 
 pub use folder::JobFolder;

@@ -88,3 +88,52 @@ impl Rejects {
         self.sync()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(temp: &tempfile::TempDir) -> Rejects {
+        Rejects::open(&temp.path().join("rejects.jsonl")).unwrap()
+    }
+
+    #[test]
+    fn lines_beyond_the_committed_length_are_cut_off() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut rejects = at(&temp);
+        let committed = rejects.append(["{\"id\":1}", "{\"id\":2}"]).unwrap();
+        rejects.append(["{\"id\":3}"]).unwrap();
+        rejects.sync().unwrap();
+        let mut rejects = at(&temp);
+        rejects.truncate(committed).unwrap();
+        assert_eq!(rejects.append(["{\"id\":4}"]).unwrap(), committed + 9);
+        assert_eq!(
+            std::fs::read_to_string(rejects.path()).unwrap(),
+            "{\"id\":1}\n{\"id\":2}\n{\"id\":4}\n"
+        );
+    }
+
+    #[test]
+    fn a_file_shorter_than_committed_is_damage() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut rejects = at(&temp);
+        rejects.append(["x"]).unwrap();
+        assert_eq!(
+            rejects.truncate(3).unwrap_err().kind(),
+            Kind::JournalDamaged
+        );
+        assert_eq!(rejects.length(), 2);
+    }
+
+    #[test]
+    fn sync_syncs_the_file_and_a_full_disk_can_be_resumed() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut rejects = at(&temp);
+        // One device cannot be synced, the other is always full.
+        rejects.file = File::open("/dev/null").unwrap();
+        assert!(rejects.sync().is_err());
+        rejects.file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        assert_eq!(rejects.append(["x"]).unwrap_err().kind(), Kind::Exhausted);
+        assert_eq!(rejects.length(), 0);
+    }
+}

@@ -5,7 +5,8 @@
 //! deleted first (the job's lock is ours). Damage may show as a panic, in `open` and later: each is caught and told
 //! as an error. There is no background flushing: only a commit writes.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, Permissions, TryLockError};
+use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -30,6 +31,7 @@ pub(super) fn open(dir: &Path, id: &JobId) -> Result<(Box<dyn Store>, Job, KeptI
         .name("journal-open".into())
         .spawn(move || -> Result<(Box<dyn Store>, Job, KeptIds)> {
             let (ledger, job, ids) = Ledger::open(SledMedium::open(&dir)?, &id)?;
+            make_private(&dir)?;
             Ok((Box::new(ledger), job, ids))
         })
         .doing(|| "cannot start a thread to open the journal".into())?;
@@ -37,6 +39,17 @@ pub(super) fn open(dir: &Path, id: &JobId) -> Result<(Box<dyn Store>, Job, KeptI
         Ok(opened) => opened,
         Err(panic) => Err(from_panic(panic)),
     }
+}
+
+/// sled makes its files readable to all; the folder around them is not, but a copy of it may be.
+fn make_private(dir: &Path) -> Result<()> {
+    let doing = || format!("cannot make `{}` private", dir.display());
+    for entry in fs::read_dir(dir).doing(doing)? {
+        let path = entry.doing(doing)?.path();
+        let mode = if path.is_dir() { 0o700 } else { 0o600 };
+        fs::set_permissions(&path, Permissions::from_mode(mode)).doing(doing)?;
+    }
+    Ok(())
 }
 
 fn delete_torn_snapshots(dir: &Path) -> Result<()> {
@@ -203,5 +216,39 @@ mod tests {
         medium.file = File::open("/dev/null").unwrap();
         let (mut ledger, ..) = Ledger::open(medium, &JobId::random()).unwrap();
         assert!(ledger.append(&[Step::Planned.into()]).is_err());
+    }
+
+    #[test]
+    fn a_panic_of_sled_is_an_error_of_the_commit() {
+        let dir = tempfile::tempdir().unwrap();
+        let medium = SledMedium::open(dir.path()).unwrap();
+        let error = medium.guarded::<()>(|_| panic!("page 3 is gone"));
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), Kind::JournalDamaged);
+        assert!(error.message().contains("page 3 is gone"), "{error}");
+    }
+
+    #[test]
+    fn a_journal_that_was_dropped_is_closed() {
+        let (dir, id) = (tempfile::tempdir().unwrap(), JobId::random());
+        for commit in crate::journal::story::short_story(40) {
+            let (mut store, ..) = open(dir.path(), &id).unwrap();
+            store.append(&commit).unwrap();
+            drop(store);
+            let file = File::open(dir.path().join("db")).unwrap();
+            assert!(file.try_lock().is_ok(), "sled still holds its file");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_not_damage_and_a_short_file_is() {
+        use std::io::ErrorKind::{StorageFull, UnexpectedEof};
+        let kind = |kind: std::io::ErrorKind| {
+            // sled's copies of an error have no number any more.
+            let error = std::io::Error::new(kind, "copied");
+            from_sled(sled::Error::Io(error), Path::new("/j")).kind()
+        };
+        assert_eq!(kind(StorageFull), Kind::Exhausted);
+        assert_eq!(kind(UnexpectedEof), Kind::JournalDamaged);
     }
 }

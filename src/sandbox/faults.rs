@@ -124,6 +124,8 @@ struct State {
     rules: Vec<Scripted>,
     doomed: BTreeMap<Uuid, Doom>,
     unreadable: BTreeSet<Uuid>,
+    /// How often stalled requests were released.
+    releases: u64,
 }
 
 /// The faults of a server; clones share them.
@@ -157,7 +159,12 @@ impl Faults {
 
     /// Removes all rules and lifts all curses; stalled requests go on.
     pub fn clear(&self) {
-        *self.state() = State::default();
+        let mut state = self.state();
+        *state = State {
+            releases: state.releases,
+            ..State::default()
+        };
+        drop(state);
         self.release();
     }
 
@@ -171,6 +178,7 @@ impl Faults {
 
     /// Lets all requests go on that are stalled now.
     pub fn release(&self) {
+        self.state().releases += 1;
         self.released.notify_waiters();
     }
 
@@ -199,8 +207,9 @@ impl Faults {
         self.state().unreadable.contains(&id)
     }
 
-    /// The fault that strikes this request, if any; every matching rule counts it.
-    pub(super) fn strike(&self, method: &str, path: &str) -> Option<Fault> {
+    /// The fault that strikes this request, if any, and the release that a stall waits for.
+    /// Every matching rule counts the request.
+    pub(super) fn strike(&self, method: &str, path: &str) -> Option<(Fault, u64)> {
         let mut state = self.state();
         let mut found = None;
         for scripted in state
@@ -213,16 +222,25 @@ impl Faults {
                 found = Some(scripted.rule.fault.clone());
             }
         }
-        found
+        let next = state.releases + 1;
+        found.map(|fault| (fault, next))
     }
 
-    /// Waits for the duration, or for `release`.
-    pub(super) async fn stall(&self, duration: Option<Duration>) {
-        let released = self.released.notified();
+    /// Waits for the duration if there is one, or for the release of that number.
+    pub(super) async fn stall(&self, duration: Option<Duration>, release: u64) {
+        let waiting = async {
+            loop {
+                let released = self.released.notified();
+                if self.state().releases >= release {
+                    break;
+                }
+                released.await;
+            }
+        };
         match duration {
-            None => released.await,
+            None => waiting.await,
             Some(duration) => {
-                let _either = tokio::time::timeout(duration, released).await;
+                let _either = tokio::time::timeout(duration, waiting).await;
             }
         }
     }
@@ -280,7 +298,7 @@ mod tests {
         assert_eq!(faults.strike("POST", "/v1/schema"), None);
         assert_eq!(
             faults.strike("POST", "/v1/batch/objects"),
-            Some(Fault::EmptyAfter)
+            Some((Fault::EmptyAfter, 1))
         );
         assert_eq!(faults.struck(rule), 1);
     }
@@ -290,7 +308,7 @@ mod tests {
         let faults = Faults::default();
         faults.add(Rule::any(When::Nth(2..=2), Fault::ResetBefore));
         faults.add(Rule::any(When::Always, Fault::EmptyBefore));
-        assert_eq!(faults.strike("GET", "/"), Some(Fault::EmptyBefore));
-        assert_eq!(faults.strike("GET", "/"), Some(Fault::ResetBefore));
+        assert_eq!(faults.strike("GET", "/"), Some((Fault::EmptyBefore, 1)));
+        assert_eq!(faults.strike("GET", "/"), Some((Fault::ResetBefore, 1)));
     }
 }

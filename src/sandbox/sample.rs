@@ -48,12 +48,13 @@ impl Store {
             return;
         };
         let mut random = fastrand::Rng::with_seed(seed);
+        let sentences: Vec<String> = (0..64).map(|_| sentence(&mut random, 9)).collect();
         let time = now();
         let names: Vec<String> = class.partitions.keys().cloned().collect();
         let name = class.name.clone();
         for at in 0..objects {
             let id = sample_id(&name, seed, at);
-            let object = sample_object(&mut random, dimensions, time);
+            let object = sample_object(&mut random, &sentences, dimensions, time);
             let tenant = names
                 .get(at % names.len().max(1))
                 .and_then(|name| class.partitions.get_mut(name));
@@ -117,11 +118,20 @@ pub fn sample_id(collection: &str, seed: u64, position: usize) -> Uuid {
     )
 }
 
-fn sample_object(random: &mut fastrand::Rng, dimensions: usize, time: i64) -> Object {
-    let mut text = String::with_capacity(400);
-    text.push_str("{\"body\":");
-    let length = random.usize(12..40);
-    write::string(&mut text, &sentence(random, length));
+fn sample_object(
+    random: &mut fastrand::Rng,
+    sentences: &[String],
+    dimensions: usize,
+    time: i64,
+) -> Object {
+    let mut text = String::with_capacity(480);
+    text.push_str("{\"body\":\"");
+    // The words hold nothing that JSON would escape, so they go in as they are.
+    for _ in 0..random.usize(2..6) {
+        text.push_str(&sentences[random.usize(..sentences.len())]);
+        text.push_str(". ");
+    }
+    text.push('"');
     let day = (
         random.u32(0..28) + 1,
         random.u32(0..12) + 1,
@@ -169,4 +179,43 @@ fn unit_vector(random: &mut fastrand::Rng, dimensions: usize) -> Box<[f32]> {
         .sqrt()
         .max(f32::MIN_POSITIVE);
     raw.into_iter().map(|value| value / length).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_objects_and_another_one_does_not() {
+        let filled = |seed| {
+            let store = Store::new();
+            store.fill("Article", 50, 4, seed);
+            store.dump("Article")
+        };
+        assert_eq!(filled(1), filled(1));
+        assert_ne!(filled(1), filled(2));
+        assert_eq!(filled(1).len(), 50);
+    }
+
+    #[test]
+    fn sample_objects_hold_every_property_of_their_definition() {
+        let store = Store::new();
+        store.fill("Article", 20, 3, 1);
+        for object in store.dump("Article") {
+            let properties: Value = serde_json::from_str(&object.properties).expect("JSON");
+            assert_eq!(properties.as_object().map(serde_json::Map::len), Some(6));
+            assert_eq!(object.vector.len(), 3);
+        }
+    }
+
+    #[test]
+    fn a_snapshot_keeps_what_was_and_can_be_put_back() {
+        let store = Store::new();
+        store.fill("Article", 5, 0, 1);
+        let (snapshot, before) = (store.snapshot(), store.dump("Article"));
+        store.fill("Article", 5, 0, 2);
+        assert_eq!(store.count("Article"), 10);
+        store.restore(&snapshot);
+        assert_eq!(store.dump("Article"), before);
+    }
 }

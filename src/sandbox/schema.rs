@@ -150,35 +150,8 @@ fn check_update(old: &Value, new: &Value) -> Result<(), Reply> {
     if frozen_properties(old) != frozen_properties(new) {
         return refuse("property fields other than description cannot be updated through updating the class. Use the add property feature (e.g. \"POST /v1/schema/{className}/properties\") to add additional properties".to_owned());
     }
-    let immutable = |what: &str, from: &Value, to: &Value| {
-        let shown = |value: &Value| {
-            value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned)
-        };
-        format!(
-            "{what} is immutable: attempted change from \"{}\" to \"{}\"",
-            shown(from),
-            shown(to)
-        )
-    };
-    let [from, to] = [old, new].map(|definition| &definition["vectorIndexType"]);
-    if !from.is_null() && from != to {
-        return refuse(immutable("vector index type", from, to));
-    }
-    let [from, to] = [old, new].map(|definition| &definition["vectorIndexConfig"]["distance"]);
-    if !from.is_null() && from != to {
-        return refuse(format!(
-            "validate vector index config: {}",
-            immutable("distance", from, to)
-        ));
-    }
-    let [from, to] = [old, new].map(|definition| &definition["shardingConfig"]["desiredCount"]);
-    if from != to {
-        let text = immutable("shard count", from, to);
-        return refuse(format!(
-            "validate sharding config: re-sharding not supported yet: {text}"
-        ));
+    if let Some(text) = changed_index(old, new).or_else(|| changed_shards(old, new)) {
+        return refuse(text);
     }
     let kept = old["vectorConfig"].as_object().into_iter().flatten();
     match kept
@@ -188,6 +161,40 @@ fn check_update(old: &Value, new: &Value) -> Result<(), Reply> {
         Some(name) => refuse(format!("missing config for vector \"{name}\"")),
         None => Ok(()),
     }
+}
+
+fn changed_index(old: &Value, new: &Value) -> Option<String> {
+    let [from, to] = [old, new].map(|definition| &definition["vectorIndexType"]);
+    if !from.is_null() && from != to {
+        return Some(immutable("vector index type", from, to));
+    }
+    let [from, to] = [old, new].map(|definition| &definition["vectorIndexConfig"]["distance"]);
+    let text = || {
+        format!(
+            "validate vector index config: {}",
+            immutable("distance", from, to)
+        )
+    };
+    (!from.is_null() && from != to).then(text)
+}
+
+fn changed_shards(old: &Value, new: &Value) -> Option<String> {
+    let [from, to] = [old, new].map(|definition| &definition["shardingConfig"]["desiredCount"]);
+    let place = "validate sharding config: re-sharding not supported yet";
+    (from != to).then(|| format!("{place}: {}", immutable("shard count", from, to)))
+}
+
+fn immutable(what: &str, from: &Value, to: &Value) -> String {
+    let shown = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
+    format!(
+        "{what} is immutable: attempted change from \"{}\" to \"{}\"",
+        shown(from),
+        shown(to)
+    )
 }
 
 fn frozen_properties(definition: &Value) -> Vec<Value> {

@@ -47,6 +47,19 @@ struct Shared {
 }
 
 /// A running server on 127.0.0.1; it stops when it is dropped.
+///
+/// ```no_run
+/// use elysiactl::sandbox::{Fault, Rule, Sandbox, Settings, When};
+///
+/// # async fn example() -> std::io::Result<()> {
+/// let sandbox = Sandbox::start(Settings::default()).await?;
+/// sandbox.store().fill("Article", 1000, 8, 1);
+/// let third = When::Nth(3..=3);
+/// sandbox.faults().add(Rule::new("GET", "/v1/objects", third, Fault::ResetAfter));
+/// sandbox.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Sandbox {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -63,7 +76,7 @@ impl Sandbox {
     /// Starts a server over a store that may already hold something.
     pub async fn start_with(settings: Settings, store: Store) -> io::Result<Sandbox> {
         let hall = Arc::new(Hall::default());
-        let door = Door::open(settings.port, Arc::clone(&hall)).await?;
+        let door = Door::open(settings.port, Arc::clone(&hall), settings.idle_timeout).await?;
         let address = axum::serve::Listener::local_addr(&door)?;
         let service = Service {
             store,
@@ -124,7 +137,7 @@ impl Sandbox {
         Arc::clone(&self.shared.gate)
     }
 
-    /// Calls `hook` twice per request: on arrival, before any fault or effect, and after it was served.
+    /// Calls `hook` twice per request: when all of it was received, before any fault or effect, and after it was served.
     pub fn on_request(&self, hook: impl Fn(&RequestInfo) + Send + Sync + 'static) {
         self.shared
             .hooks
@@ -202,15 +215,16 @@ async fn handle(
     ConnectInfo(scissors): ConnectInfo<Scissors>,
     request: axum::extract::Request,
 ) -> Response<Body> {
+    let _busy = scissors.busy();
     let (parts, body) = request.into_parts();
     let path = parts
         .uri
         .path_and_query()
         .map_or_else(|| "/".to_owned(), ToString::to_string);
-    let mut info = shared.arrived(parts.method.as_str(), &path);
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
         return delivery::respond(Reply::empty(400));
     };
+    let mut info = shared.arrived(parts.method.as_str(), &path);
     let request = read(&info.method, &parts.uri, &parts.headers, body);
     let fault = shared.service.faults.strike(&info.method, &path);
     let (reply, delivery) = shared.serve(&request, fault).await;
@@ -249,8 +263,8 @@ impl Shared {
         hooks.iter().for_each(|hook| hook(info));
     }
 
-    async fn serve(&self, request: &Request, fault: Option<Fault>) -> (Reply, Delivery) {
-        let Some(fault) = fault else {
+    async fn serve(&self, request: &Request, fault: Option<(Fault, u64)>) -> (Reply, Delivery) {
+        let Some((fault, release)) = fault else {
             return (self.effect(request, None).await, Delivery::Whole);
         };
         match fault {
@@ -261,7 +275,7 @@ impl Shared {
                 Delivery::Truncated(length),
             ),
             Fault::Stall(duration) => {
-                self.service.faults.stall(duration).await;
+                self.service.faults.stall(duration, release).await;
                 (self.effect(request, None).await, Delivery::Whole)
             }
             Fault::Status {

@@ -1,9 +1,10 @@
 //! Connections that can be cut from outside: the listener and the streams under the HTTP server.
 
+use std::future::Future as _;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 /// A handle to cut one connection.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +24,8 @@ pub(super) struct Scissors(Arc<Thread>);
 #[derive(Debug, Default)]
 struct Thread {
     cut: AtomicBool,
+    /// Requests that are being served: meanwhile the connection is not idle.
+    busy: AtomicUsize,
     reader: AtomicWaker,
     writer: AtomicWaker,
 }
@@ -35,8 +38,23 @@ impl Scissors {
         self.0.writer.wake();
     }
 
+    /// Keeps the connection from being idle until the guard is dropped.
+    pub(super) fn busy(&self) -> Busy {
+        self.0.busy.fetch_add(1, Ordering::SeqCst);
+        Busy(self.clone())
+    }
+
     fn is_cut(&self) -> bool {
         self.0.cut.load(Ordering::SeqCst)
+    }
+}
+
+/// A request is being served.
+pub(super) struct Busy(Scissors);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.0.busy.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -50,9 +68,50 @@ impl Connected<IncomingStream<'_, Door>> for Scissors {
 pub(super) struct Wire {
     stream: TcpStream,
     scissors: Scissors,
+    idle: Option<Idle>,
+}
+
+/// The time that an idle connection has left.
+struct Idle {
+    limit: Duration,
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl Idle {
+    fn new(limit: Duration) -> Idle {
+        Idle {
+            limit,
+            alarm: Box::pin(tokio::time::sleep(limit)),
+        }
+    }
+
+    fn restart(&mut self) {
+        self.alarm.as_mut().reset(Instant::now() + self.limit);
+    }
 }
 
 impl Wire {
+    /// Whether nothing was read or written for the whole limit, and no request is being served.
+    fn is_overdue(&mut self, context: &mut Context<'_>) -> bool {
+        let busy = self.scissors.0.busy.load(Ordering::SeqCst) > 0;
+        let Some(idle) = &mut self.idle else {
+            return false;
+        };
+        while idle.alarm.as_mut().poll(context).is_ready() {
+            if !busy {
+                return true;
+            }
+            idle.restart();
+        }
+        false
+    }
+
+    fn touched(&mut self) {
+        if let Some(idle) = &mut self.idle {
+            idle.restart();
+        }
+    }
+
     /// The error of a cut connection; closing it then sends a reset instead of an orderly end.
     fn severed(&self) -> io::Error {
         let _best_effort = self.stream.set_zero_linger();
@@ -71,7 +130,15 @@ impl AsyncRead for Wire {
         if this.scissors.is_cut() {
             return Poll::Ready(Err(this.severed()));
         }
-        Pin::new(&mut this.stream).poll_read(context, buffer)
+        match Pin::new(&mut this.stream).poll_read(context, buffer) {
+            // An orderly end, as the real server closes idle connections.
+            Poll::Pending if this.is_overdue(context) => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+            ready => {
+                this.touched();
+                ready
+            }
+        }
     }
 }
 
@@ -86,6 +153,7 @@ impl AsyncWrite for Wire {
         if this.scissors.is_cut() {
             return Poll::Ready(Err(this.severed()));
         }
+        this.touched();
         Pin::new(&mut this.stream).poll_write(context, bytes)
     }
 
@@ -150,32 +218,32 @@ pub(super) struct Door {
     address: SocketAddr,
     listener: Option<TcpListener>,
     hall: Arc<Hall>,
+    idle_timeout: Option<Duration>,
 }
 
 impl Door {
-    pub(super) async fn open(port: u16, hall: Arc<Hall>) -> io::Result<Door> {
+    pub(super) async fn open(
+        port: u16,
+        hall: Arc<Hall>,
+        idle_timeout: Option<Duration>,
+    ) -> io::Result<Door> {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         Ok(Door {
             address: listener.local_addr()?,
             listener: Some(listener),
             hall,
+            idle_timeout,
         })
     }
 
-    /// The listener, bound anew after a closure; another process may hold the port for a moment.
-    async fn listener(&mut self) -> &TcpListener {
+    /// A listener on the same port; another process may hold it for a moment.
+    async fn bind_again(&self) -> TcpListener {
         loop {
-            if self.listener.is_some() {
-                break;
-            }
             match TcpListener::bind(self.address).await {
-                Ok(listener) => self.listener = Some(listener),
+                Ok(listener) => return listener,
                 Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
             }
         }
-        self.listener
-            .as_ref()
-            .unwrap_or_else(|| unreachable!("bound above"))
     }
 }
 
@@ -191,16 +259,29 @@ impl Listener for Door {
                 tokio::time::sleep_until(until).await;
                 continue;
             }
-            let listener = self.listener().await;
+            let listener = match self.listener.take() {
+                Some(listener) => listener,
+                None => self.bind_again().await,
+            };
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
+                // Dropping the listener here closes the port.
                 () = hall.changed.notified() => continue,
             };
+            self.listener = Some(listener);
             if let Ok((stream, peer)) = accepted {
                 let _best_effort = stream.set_nodelay(true);
                 let scissors = Scissors::default();
                 hall.remember(&scissors);
-                return (Wire { stream, scissors }, peer);
+                let idle = self.idle_timeout.map(Idle::new);
+                return (
+                    Wire {
+                        stream,
+                        scissors,
+                        idle,
+                    },
+                    peer,
+                );
             }
         }
     }

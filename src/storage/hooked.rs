@@ -29,6 +29,10 @@ pub enum Call {
         from: String,
         to: String,
     },
+    Replace {
+        from: String,
+        to: String,
+    },
     Remove(String),
     SyncFolder(String),
     /// Not a change: an error here stands for a disk that is full.
@@ -92,6 +96,10 @@ impl Storage for Hooked {
         self.inner.exists(key)
     }
 
+    fn is_folder(&self, key: &str) -> Result<bool> {
+        self.inner.is_folder(key)
+    }
+
     fn list(&self, folder: &str) -> Result<Vec<(String, u64)>> {
         self.inner.list(folder)
     }
@@ -102,6 +110,14 @@ impl Storage for Hooked {
             to: to.into(),
         })?
         .rename(from, to)
+    }
+
+    fn replace(&self, from: &str, to: &str) -> Result<()> {
+        let call = Call::Replace {
+            from: from.into(),
+            to: to.into(),
+        };
+        self.told(call)?.replace(from, to)
     }
 
     fn remove(&self, key: &str) -> Result<()> {

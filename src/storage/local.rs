@@ -84,6 +84,10 @@ impl Storage for Local {
         }
     }
 
+    fn is_folder(&self, key: &str) -> Result<bool> {
+        Ok(self.exists(key)? && self.path(key).is_dir())
+    }
+
     fn list(&self, folder: &str) -> Result<Vec<(String, u64)>> {
         let path = self.path(folder);
         let entries = match fs::read_dir(&path) {
@@ -107,6 +111,12 @@ impl Storage for Local {
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
         rename_without_replacing(&self.path(from), &self.path(to))?;
+        sync_folder(&self.parent(to))
+    }
+
+    fn replace(&self, from: &str, to: &str) -> Result<()> {
+        let (from, path) = (self.path(from), self.path(to));
+        fs::rename(&from, &path).doing(|| cannot_rename(&from, &path))?;
         sync_folder(&self.parent(to))
     }
 

@@ -32,11 +32,17 @@ pub trait Storage: Send + Sync {
     /// True if there is a file or folder of that name.
     fn exists(&self, key: &str) -> Result<bool>;
 
+    /// True if there is a folder of that name.
+    fn is_folder(&self, key: &str) -> Result<bool>;
+
     /// The files in a folder, by name, with their lengths; empty if there is no such folder.
     fn list(&self, folder: &str) -> Result<Vec<(String, u64)>>;
 
     /// Renames a file or folder; fails with `Mismatch` if the new name is taken. The new name is durable on return.
     fn rename(&self, from: &str, to: &str) -> Result<()>;
+
+    /// Renames a file over another one, at once; the new name is durable on return. For an edited archive only.
+    fn replace(&self, from: &str, to: &str) -> Result<()>;
 
     /// Removes a file or a folder with everything in it; a missing one is no error.
     fn remove(&self, key: &str) -> Result<()>;

@@ -84,6 +84,26 @@ impl Client {
             .is_ok_and(|reply| reply.status == StatusCode::OK)
     }
 
+    /// The nodes of the cluster with their status.
+    pub async fn nodes(&self) -> Result<Vec<(String, String)>> {
+        #[derive(Deserialize)]
+        struct Node {
+            name: String,
+            status: String,
+        }
+        #[derive(Deserialize)]
+        struct Nodes {
+            nodes: Vec<Node>,
+        }
+        let reply = self.get("nodes").await?;
+        let nodes: Nodes = self.parse("list nodes", &reply)?;
+        Ok(nodes
+            .nodes
+            .into_iter()
+            .map(|node| (node.name, node.status))
+            .collect())
+    }
+
     /// The server's own clock, in Unix milliseconds; `None` if it does not tell.
     pub async fn server_time(&self) -> Result<Option<i64>> {
         let reply = self.get("meta").await?;

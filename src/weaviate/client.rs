@@ -146,7 +146,9 @@ impl Client {
         let retry_after = text(header::RETRY_AFTER).and_then(parse_retry_after);
         let server_time = text(header::DATE).and_then(|date| parse_http_date(date));
         let status = response.status();
-        let mut body = BytesMut::new();
+        // Grown once, not by doubling; a length that is a lie costs no more than a page.
+        let announced = response.content_length().unwrap_or(0).min(16 << 20) as usize;
+        let mut body = BytesMut::with_capacity(announced);
         while let Some(chunk) = response
             .chunk()
             .await

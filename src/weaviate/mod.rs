@@ -7,6 +7,7 @@
 mod api;
 mod client;
 mod connection;
+mod erase;
 mod incarnation;
 mod listing;
 mod properties;
@@ -17,6 +18,7 @@ mod source;
 pub use api::{Collection, Meta, TenantState, TenantStatus};
 pub use client::{Client, Role};
 pub use connection::Connection;
+pub use erase::{CollectionEraser, IdSource};
 pub use incarnation::Incarnation;
 pub use properties::PropertyRules;
 pub use schema::{creatable, definitions_match, with_name};

@@ -1,6 +1,12 @@
 //! What all tests of archives share: made-up objects, a visitor that remembers, and a whole backup in one call.
 
+mod damage;
+mod edges;
+mod finish;
+mod foreign;
+mod memory;
 mod roundtrip;
+mod speed;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -232,10 +238,20 @@ pub(super) fn make(
     count: u64,
     size: usize,
 ) -> PathBuf {
-    let draft = draft(Arc::new(Local::at(folder)), format, codec);
-    let sink = draft.create(SinkOptions::default()).unwrap();
     let objects: Vec<Object> = (0..count).map(object).collect();
-    let receipts = write_all(&sink, &objects, size);
+    make_in(Arc::new(Local::at(folder)), format, codec, &objects, size)
+}
+
+pub(super) fn make_in(
+    storage: Arc<dyn Storage>,
+    format: Format,
+    codec: Codec,
+    objects: &[Object],
+    size: usize,
+) -> PathBuf {
+    let draft = draft(storage, format, codec);
+    let sink = draft.create(SinkOptions::default()).unwrap();
+    let receipts = write_all(&sink, objects, size);
     draft.seal(&refs(&receipts), &ending(), true).unwrap();
     draft.publish().unwrap()
 }

@@ -140,6 +140,16 @@ fn digests_do_not_depend_on_order_batches_or_layout_but_on_every_value() {
         let verdict = verify(&make(folder.path(), format, codec, 30, 4)).unwrap();
         assert_eq!(verdict.digest, expected);
     }
+    let mut shuffled = all.clone();
+    for object in &mut shuffled {
+        object.properties.reverse();
+        object.vectors.reverse();
+    }
+    assert_eq!(
+        digest(shuffled),
+        expected,
+        "the order of names means nothing"
+    );
     let changes: [fn(&mut Object); 6] = [
         |object| object.key.tenant = Tenant::named("x"),
         |object| object.key.id.0[15] ^= 1,
@@ -277,4 +287,24 @@ fn both_visitors_are_shown_the_same() {
     let (mut one, mut two) = (Collect::default(), Collect::default());
     objects.walk(&mut Both(&mut one, &mut two)).unwrap();
     assert_eq!((&one.0, &two.0), (&objects.0, &objects.0));
+}
+
+#[test]
+fn a_property_with_line_breaks_stays_on_its_line_and_vectors_may_come_in_any_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let draft = draft(
+        Arc::new(Local::at(folder.path())),
+        Format::Json,
+        Codec::None,
+    );
+    let sink = draft.create(SinkOptions::default()).unwrap();
+    let mut odd = object(3);
+    odd.vectors.reverse();
+    odd.properties[0].1 = "{\n\"a\" :\r\n1}".to_owned();
+    let receipt = write_batch(&sink, &lane(0, 0), vec![odd.clone()]).unwrap();
+    draft.seal(&[&receipt], &ending(), true).unwrap();
+    let found = read_all(&Archive::open(&draft.publish().unwrap()).unwrap(), BUDGET).unwrap();
+    odd.vectors.reverse();
+    odd.properties[0].1 = "{ \"a\" :  1}".to_owned();
+    assert_eq!(found, [odd]);
 }

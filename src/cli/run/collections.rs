@@ -1,0 +1,466 @@
+//! `col …`.
+
+use std::path::{Path, PathBuf};
+
+use super::super::args::backup::{BackupArgs, Compression, Format as FormatArg};
+use super::super::args::collections::{
+    ClearArgs, ClearMethod as MethodArg, ColCommand, CreateArgs, LsArgs, RmArgs, ShowArgs,
+};
+use super::super::args::restore::{RestoreArgs, VerifyArgs};
+use super::super::config::Purpose;
+use super::super::exit::ExitCode;
+use super::super::numbers;
+use super::super::protect::matches_glob;
+use super::super::render::{render_fields, render_table};
+use super::{Done, Run};
+use crate::archive::{Archive, Format};
+use crate::commands::{
+    self, BackupRequest, ClearMethod, ClearRequest, Outcome, RestoreRequest, Session,
+};
+use crate::error::{Error, Kind, Result};
+use crate::event::{Event, Reporter};
+use crate::format::Codec;
+use crate::model::CollectionName;
+use crate::weaviate::Connection;
+
+pub(super) async fn run(run: &Run, command: &ColCommand) -> Result<Done> {
+    match command {
+        ColCommand::Ls(args) => list(run, args).await,
+        ColCommand::Show(args) => show(run, args).await,
+        ColCommand::Create(args) => create(run, args).await,
+        ColCommand::Rm(args) => remove(run, args).await,
+        ColCommand::Backup(args) => backup(run, args).await,
+        ColCommand::Restore(args) => restore(run, args).await,
+        ColCommand::Clear(args) => clear(run, args).await,
+        ColCommand::Verify(args) => verify(run, args).await,
+    }
+}
+
+async fn backup(run: &Run, args: &BackupArgs) -> Result<Done> {
+    let connection = run.connect(Purpose::Read)?.connection;
+    let mut session = run.session(&args.tuning, &args.resume)?;
+    session.resume_within = args.resume_within;
+    let names = choose(&session, &connection, args).await?;
+    let (format, codec) = layout(args)?;
+    let mut all = Several::default();
+    for name in &names {
+        let request = BackupRequest {
+            connection: connection.clone(),
+            collection: name.clone(),
+            group: if names.len() > 1 {
+                names.clone()
+            } else {
+                Vec::new()
+            },
+            destination: PathBuf::from(&args.output),
+            format,
+            codec,
+            with_data: !args.schema_only,
+            with_vectors: !args.skip_vectors,
+            tenants: args.tenants.clone(),
+            skip_inactive: args.skip_inactive,
+        };
+        let outcome = commands::backup(&session, &request)
+            .await
+            .and_then(|outcome| read_back(args, outcome));
+        if !all.goes_on(run, name.as_str(), outcome, args.fail_fast) {
+            break;
+        }
+    }
+    Ok(all.done())
+}
+
+/// `--verify`: the archive is read again from its first byte to its last.
+fn read_back(args: &BackupArgs, outcome: Outcome) -> Result<Outcome> {
+    if let (true, Some(archive)) = (args.verify, &outcome.archive) {
+        commands::verify(archive)?;
+    }
+    Ok(outcome)
+}
+
+fn layout(args: &BackupArgs) -> Result<(Format, Codec)> {
+    let format = match args.chosen_format()? {
+        FormatArg::Json => Format::Json,
+        FormatArg::Jsonl => Format::Jsonl,
+        FormatArg::Parquet => {
+            return Err(Error::new(
+                Kind::Usage,
+                "this version does not write parquet yet",
+            ));
+        }
+    };
+    let codec = match args.chosen_compression()? {
+        Compression::None => Codec::None,
+        Compression::Gzip => Codec::Gzip,
+        Compression::Zstd => Codec::Zstd,
+        Compression::Lz4 => Codec::Lz4,
+    };
+    Ok((format, codec))
+}
+
+/// The collections that were named, or match, less those that are excluded.
+async fn choose(
+    session: &Session,
+    connection: &Connection,
+    args: &BackupArgs,
+) -> Result<Vec<CollectionName>> {
+    let is_pattern = |name: &String| name.contains(['*', '?']);
+    let needs_list = args.all || args.names.iter().any(is_pattern);
+    let there = if needs_list {
+        commands::list_collections(session, connection).await?
+    } else {
+        Vec::new()
+    };
+    let mut names: Vec<CollectionName> = Vec::new();
+    for wanted in &args.names {
+        let matching: Vec<CollectionName> = match is_pattern(wanted) {
+            true => there
+                .iter()
+                .map(|row| row.name.clone())
+                .filter(|name| matches_glob(wanted, name.as_str()))
+                .collect(),
+            false => vec![CollectionName::parse(wanted)?],
+        };
+        if matching.is_empty() {
+            return Err(Error::new(
+                Kind::NotFound,
+                format!("no collection matches `{wanted}`"),
+            ));
+        }
+        names.extend(matching);
+    }
+    if args.all {
+        names.extend(there.iter().map(|row| row.name.clone()));
+    }
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| {
+        seen.insert(name.clone())
+            && !args
+                .exclude
+                .iter()
+                .any(|pattern| matches_glob(pattern, name.as_str()))
+    });
+    if names.is_empty() {
+        return Err(
+            Error::new(Kind::NotFound, "no collection is left to back up")
+                .with_hint("`elysiactl col ls` lists them"),
+        );
+    }
+    Ok(names)
+}
+
+/// The outcomes of several collections, as one.
+#[derive(Default)]
+struct Several {
+    codes: Vec<ExitCode>,
+    archives: Vec<String>,
+    error: Option<Error>,
+}
+
+impl Several {
+    /// Takes an outcome in; false if the run is to end with it.
+    fn goes_on(
+        &mut self,
+        run: &Run,
+        subject: &str,
+        outcome: Result<Outcome>,
+        fail_fast: bool,
+    ) -> bool {
+        match outcome {
+            Ok(outcome) => {
+                let done = Done::from(outcome);
+                self.codes.push(done.code);
+                self.archives.extend(done.archives);
+                !(fail_fast && done.code != ExitCode::DONE)
+            }
+            Err(error) => {
+                self.codes.push((&error).into());
+                let goes_on = !fail_fast && error.kind() != Kind::Interrupted;
+                // The last error is the run's last word; earlier ones are told as they come.
+                if let Some(earlier) = self.error.replace(error) {
+                    run.screen
+                        .event(&Event::Warning(&format!("before `{subject}`: {earlier}")));
+                }
+                goes_on
+            }
+        }
+    }
+
+    fn done(self) -> Done {
+        Done {
+            code: ExitCode::of_several(self.codes),
+            archives: self.archives,
+            error: self.error,
+        }
+    }
+}
+
+async fn restore(run: &Run, args: &RestoreArgs) -> Result<Done> {
+    let connected = run.connect(if args.merge {
+        Purpose::Destroy
+    } else {
+        Purpose::Write
+    })?;
+    let session = run.session(&args.tuning, &args.resume)?;
+    let mut all = Several::default();
+    for file in &args.files {
+        let request = RestoreRequest {
+            connection: connected.connection.clone(),
+            archive: PathBuf::from(file),
+            name: new_name(args, Path::new(file))?,
+            skip_data: args.skip_data,
+            merge: args.merge,
+            force_schema: args.force_schema,
+        };
+        let outcome = match args.merge && !run.is_dry_run() {
+            true => merge(run, args, &session, &request, &connected.protect).await,
+            false => commands::restore(&session, &request).await,
+        };
+        if !all.goes_on(run, file, outcome, true) {
+            break;
+        }
+    }
+    Ok(all.done())
+}
+
+/// Writing into a collection that holds data is asked about, unless the job goes on with its own.
+async fn merge(
+    run: &Run,
+    args: &RestoreArgs,
+    session: &Session,
+    request: &RestoreRequest,
+    protect: &[String],
+) -> Result<Outcome> {
+    if let Some((plan, name)) = commands::merge_question(session, request).await? {
+        run.confirmer(args.force, protect.to_vec())
+            .destroy(&plan, name.as_str())?;
+    }
+    commands::restore(session, request).await
+}
+
+fn new_name(args: &RestoreArgs, file: &Path) -> Result<Option<CollectionName>> {
+    if args.names.is_empty() && args.name_suffix.is_none() {
+        return Ok(None);
+    }
+    let archived = Archive::open(file)?.header().collection.clone();
+    if let Some(suffix) = &args.name_suffix {
+        return CollectionName::parse(&format!("{archived}{suffix}")).map(Some);
+    }
+    let renames = args.renames();
+    let new = renames
+        .iter()
+        .find(|(old, _)| old.as_deref().is_none_or(|old| old == archived.as_str()));
+    new.map(|(_, new)| CollectionName::parse(new)).transpose()
+}
+
+async fn clear(run: &Run, args: &ClearArgs) -> Result<Done> {
+    let connected = run.connect(Purpose::Destroy)?;
+    let session = run.session(&args.tuning, &args.resume)?;
+    let request = ClearRequest {
+        connection: connected.connection.clone(),
+        collection: CollectionName::parse(&args.name)?,
+        delete_schema: args.delete_schema,
+        method: match args.method {
+            MethodArg::Auto => ClearMethod::Auto,
+            MethodArg::Recreate => ClearMethod::Recreate,
+            MethodArg::ById => ClearMethod::ById,
+        },
+        tenants: args.tenants.clone(),
+    };
+    let mut plan = commands::plan_clear(&session, &request).await?;
+    plan.plan.field("address from", &connected.origin);
+    run.screen.event(&Event::Planned(&plan.plan));
+    if run.is_dry_run() {
+        super::super::protect::refuse_protected(&args.name, &connected.protect)?;
+        return Ok(Done::default());
+    }
+    // A resumed job was agreed to before; protection holds all the same.
+    let force = args.force || plan.is_going_on;
+    run.confirmer(force, connected.protect.clone())
+        .destroy(&plan.plan, request.collection.as_str())?;
+    if let Some(destination) = &args.backup_to {
+        back_up_first(run, args, &session, &connected.connection, destination).await?;
+    }
+    commands::clear(&session, &request, plan)
+        .await
+        .map(Done::from)
+}
+
+/// `--backup-to`: nothing is cleared without an archive that was read back whole.
+async fn back_up_first(
+    run: &Run,
+    args: &ClearArgs,
+    session: &Session,
+    connection: &Connection,
+    destination: &str,
+) -> Result<()> {
+    let request = BackupRequest {
+        connection: connection.clone(),
+        collection: CollectionName::parse(&args.name)?,
+        group: Vec::new(),
+        destination: PathBuf::from(destination),
+        format: Format::Json,
+        codec: Codec::Zstd,
+        with_data: true,
+        with_vectors: true,
+        tenants: Vec::new(),
+        skip_inactive: false,
+    };
+    let stopped = |error: Error| {
+        error
+            .within("the backup before clearing did not succeed")
+            .with_kept("nothing was cleared")
+    };
+    let outcome = commands::backup(session, &request).await.map_err(stopped)?;
+    let (0, Some(archive)) = (outcome.exit_code, &outcome.archive) else {
+        return Err(stopped(Error::new(
+            Kind::Difference,
+            "the archive is not complete",
+        )));
+    };
+    commands::verify(archive).map_err(stopped)?;
+    run.screen.event(&Event::Note(&format!(
+        "backed up and verified: {}",
+        archive.display()
+    )));
+    Ok(())
+}
+
+async fn verify(run: &Run, args: &VerifyArgs) -> Result<Done> {
+    if args.reseal {
+        let sealed = commands::reseal(Path::new(&args.file)).await?;
+        run.screen.event(&Event::Note(&format!(
+            "sealed anew: {} objects",
+            numbers::count(sealed.object_count)
+        )));
+    }
+    let verdict = commands::verify(Path::new(&args.file))?;
+    for warning in &verdict.warnings {
+        run.screen.event(&Event::Warning(warning));
+    }
+    let fields = [
+        ("archive".to_owned(), args.file.clone()),
+        ("objects".to_owned(), numbers::count(verdict.object_count)),
+        ("frames or parts".to_owned(), numbers::count(verdict.frames)),
+        ("digest".to_owned(), verdict.digest.to_string()),
+        ("verdict".to_owned(), "whole".to_owned()),
+    ];
+    run.print_fields(&fields)?;
+    Ok(Done::default())
+}
+
+async fn list(run: &Run, args: &LsArgs) -> Result<Done> {
+    let connection = run.connect(Purpose::Read)?.connection;
+    let session = run.plain_session()?;
+    let rows = commands::list_collections(&session, &connection).await?;
+    let is_wanted = |name: &str| {
+        args.names.is_empty() || args.names.iter().any(|pattern| matches_glob(pattern, name))
+    };
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .filter(|row| is_wanted(row.name.as_str()))
+        .map(|row| {
+            let count = row.count.map_or("-".to_owned(), numbers::count);
+            let tenants = row
+                .tenants
+                .map_or("-".to_owned(), |tenants| numbers::count(tenants as u64));
+            vec![row.name.to_string(), count, tenants, row.vectors]
+        })
+        .collect();
+    run.print_rows(
+        &["collection", "objects", "tenants", "vectors"],
+        rows,
+        &[1, 2],
+    )?;
+    Ok(Done::default())
+}
+
+async fn show(run: &Run, args: &ShowArgs) -> Result<Done> {
+    let connection = run.connect(Purpose::Read)?.connection;
+    let session = run.plain_session()?;
+    let definition =
+        commands::show_collection(&session, &connection, &CollectionName::parse(&args.name)?)
+            .await?;
+    run.screen
+        .stdout()
+        .data(&format!("{:#}", definition.value()?))?;
+    Ok(Done::default())
+}
+
+async fn create(run: &Run, args: &CreateArgs) -> Result<Done> {
+    let connection = run.connect(Purpose::Write)?.connection;
+    let session = run.plain_session()?;
+    let name = args
+        .name
+        .as_deref()
+        .map(CollectionName::parse)
+        .transpose()?;
+    commands::create_collection(&session, &connection, &args.file, name).await?;
+    Ok(Done::default())
+}
+
+async fn remove(run: &Run, args: &RmArgs) -> Result<Done> {
+    let connected = run.connect(Purpose::Destroy)?;
+    let session = run.plain_session()?;
+    let request = ClearRequest {
+        connection: connected.connection.clone(),
+        collection: CollectionName::parse(&args.name)?,
+        delete_schema: true,
+        method: ClearMethod::Auto,
+        tenants: Vec::new(),
+    };
+    let mut plan = commands::plan_clear(&session, &request).await?;
+    plan.plan.title = format!("remove collection `{}`", request.collection);
+    plan.plan.field("address from", &connected.origin);
+    run.screen.event(&Event::Planned(&plan.plan));
+    if run.is_dry_run() {
+        return Ok(Done::default());
+    }
+    run.confirmer(args.force, connected.protect.clone())
+        .destroy(&plan.plan, request.collection.as_str())?;
+    commands::clear(&session, &request, plan)
+        .await
+        .map(Done::from)
+}
+
+impl Run {
+    /// Names and values on standard output, as JSON if asked for.
+    pub(super) fn print_fields(&self, fields: &[(String, String)]) -> Result<()> {
+        match self.invocation.cli.output.json {
+            true => Ok(()),
+            false => self.screen.stdout().data(&render_fields(fields)),
+        }
+    }
+
+    /// Rows on standard output.
+    pub(super) fn print_rows(
+        &self,
+        heading: &[&str],
+        rows: Vec<Vec<String>>,
+        numbers: &[usize],
+    ) -> Result<()> {
+        if !self.invocation.cli.output.json {
+            return self
+                .screen
+                .stdout()
+                .data(&render_table(heading, rows, numbers));
+        }
+        for row in rows {
+            let members = heading
+                .iter()
+                .map(|name| (*name).to_owned())
+                .zip(row.into_iter().map(serde_json::Value::String));
+            let line = serde_json::Value::Object(
+                [
+                    ("schema".to_owned(), 1.into()),
+                    ("type".to_owned(), "row".into()),
+                ]
+                .into_iter()
+                .chain(members)
+                .collect(),
+            );
+            self.screen.stdout().data(&line.to_string())?;
+        }
+        Ok(())
+    }
+}

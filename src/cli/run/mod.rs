@@ -1,0 +1,243 @@
+//! From words to an exit code: parses, opens the screen, runs the command, ends.
+//!
+//! Each command's flags are turned into a request once, here; nothing below sees a flag. Signals are heard here:
+//! the first asks the run to stop, the second leaves at once.
+
+mod collections;
+mod connect;
+mod jobs;
+mod tools;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::args::job::{ResumeArgs, TuningArgs};
+use super::args::{self, Command, Environment, Invocation, Refusal};
+use super::config::Purpose;
+use super::confirm::{Confirmer, Input, Policy as Answers};
+use super::exit::ExitCode;
+use super::output::ColorChoice;
+use super::progress::Ending;
+use super::screen::{Screen, Settings, Streams, end_early};
+use crate::commands::{Outcome, Session, Unfinished};
+use crate::engine::Stop;
+use crate::error::{Error, IoContext, Result};
+use crate::event::{Event, Reporter};
+use crate::job::Tuning;
+use crate::journal::StateDir;
+use crate::retry::Policy;
+use connect::Connected;
+
+/// What a command brings to the end of a run.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    code: ExitCode,
+    archives: Vec<String>,
+    error: Option<Error>,
+}
+
+impl From<Outcome> for Done {
+    fn from(outcome: Outcome) -> Self {
+        let archives = outcome
+            .archive
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        Done {
+            code: ExitCode(outcome.exit_code),
+            archives,
+            error: None,
+        }
+    }
+}
+
+impl From<Error> for Done {
+    fn from(error: Error) -> Self {
+        Done {
+            code: (&error).into(),
+            archives: Vec::new(),
+            error: Some(error),
+        }
+    }
+}
+
+/// Runs the command line of this process.
+pub fn run() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let environment = Environment::of_process();
+    match args::parse(words.clone(), &environment) {
+        Ok(invocation) => run_invocation(invocation, environment),
+        Err(Refusal::Text { text, code }) => print_text(&text, code),
+        Err(Refusal::Usage(error)) => {
+            let settings = Settings {
+                json: args::wants_json(&words, &environment),
+                ..Settings::default()
+            };
+            end_early(settings, Streams::of_process(ColorChoice::Auto), &error)
+        }
+    }
+}
+
+fn print_text(text: &str, code: ExitCode) -> ExitCode {
+    let streams = Streams::of_process(ColorChoice::Auto);
+    let out = if code == ExitCode::DONE {
+        streams.stdout
+    } else {
+        streams.stderr
+    };
+    // A reader that went away has seen enough.
+    let _ = out.data(text.trim_end());
+    code
+}
+
+fn run_invocation(invocation: Invocation, environment: Environment) -> ExitCode {
+    let settings = invocation.cli.output.settings(invocation.is_dry_run());
+    let color = settings.color;
+    let screen = match Screen::open(settings.clone(), Streams::of_process(color)) {
+        Ok(screen) => Arc::new(screen),
+        Err(error) => return end_early(settings, Streams::of_process(color), &error),
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return screen.end(&Ending::of(&error)),
+    };
+    let run = Run {
+        invocation,
+        environment,
+        screen: screen.clone(),
+    };
+    let done = runtime.block_on(run.command()).unwrap_or_else(Done::from);
+    // What still runs is given up: everything that counts is durable.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    screen.end(&Ending {
+        code: done.code,
+        error: done.error.as_ref(),
+        archives: &done.archives,
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .doing(|| "cannot start the threads of the program".to_owned())
+}
+
+/// One run of the program.
+pub(super) struct Run {
+    invocation: Invocation,
+    environment: Environment,
+    screen: Arc<Screen>,
+}
+
+impl Run {
+    async fn command(&self) -> Result<Done> {
+        match &self.invocation.cli.command {
+            Command::Col(command) => collections::run(self, command).await,
+            Command::Jobs(command) => jobs::run(self, command).await,
+            Command::Health => tools::health(self).await,
+            Command::Config(_) => tools::show_config(self),
+            Command::Completions(args) => tools::completions(self, args),
+            Command::Man(args) => tools::manual(self, args),
+            Command::Sandbox(args) => tools::sandbox(self, args).await,
+            Command::Demo(args) => tools::demo(self, args).await,
+        }
+    }
+
+    fn connect(&self, purpose: Purpose) -> Result<Connected> {
+        let connected = connect::connect(&self.invocation, &self.environment, purpose)?;
+        for warning in &connected.warnings {
+            self.screen.event(&Event::Warning(warning));
+        }
+        Ok(connected)
+    }
+
+    fn state_dir(&self) -> Result<PathBuf> {
+        connect::state_dir(&self.invocation, &self.environment)
+    }
+
+    fn is_dry_run(&self) -> bool {
+        self.invocation.is_dry_run()
+    }
+
+    /// A session whose signals are heard.
+    fn session(&self, tuning: &TuningArgs, resume: &ResumeArgs) -> Result<Session> {
+        let stop = Stop::new(tuning.grace);
+        self.hear_signals(&stop)?;
+        Ok(Session {
+            state: StateDir::open(&self.state_dir()?)?,
+            store: connect::journal_store(&self.environment)?,
+            unfinished: unfinished(resume),
+            resume_within: Duration::from_secs(24 * 3600),
+            is_dry_run: self.is_dry_run(),
+            reporter: self.screen.clone(),
+            policy: Policy {
+                patience: tuning.patience(),
+                ..Policy::default()
+            },
+            stop,
+            tuning: tuning.tuning(),
+        })
+    }
+
+    /// A session for commands that begin no job.
+    fn plain_session(&self) -> Result<Session> {
+        let stop = Stop::new(Duration::from_secs(20));
+        self.hear_signals(&stop)?;
+        Ok(Session {
+            state: StateDir::open(&self.state_dir()?)?,
+            store: connect::journal_store(&self.environment)?,
+            unfinished: Unfinished::Refuse,
+            resume_within: Duration::from_secs(24 * 3600),
+            is_dry_run: self.is_dry_run(),
+            reporter: self.screen.clone(),
+            policy: Policy {
+                patience: Some(Duration::from_secs(20)),
+                ..Policy::default()
+            },
+            stop,
+            tuning: Tuning::default(),
+        })
+    }
+
+    fn confirmer(&self, force: bool, protect: Vec<String>) -> Confirmer {
+        let answers = Answers {
+            force,
+            no_input: self.invocation.cli.output.no_input,
+            protect,
+        };
+        Confirmer::new(answers, Input::stdin(), self.screen.stderr().clone())
+    }
+
+    fn hear_signals(&self, stop: &Stop) -> Result<()> {
+        for (kind, second) in [
+            (SignalKind::interrupt(), ExitCode::SECOND_INTERRUPT),
+            (SignalKind::terminate(), ExitCode::SECOND_TERMINATE),
+        ] {
+            let mut signals = signal(kind).doing(|| "cannot listen for signals".to_owned())?;
+            let (stop, screen) = (stop.clone(), self.screen.clone());
+            tokio::spawn(async move {
+                while signals.recv().await.is_some() {
+                    if stop.is_asked() {
+                        std::process::exit(i32::from(second.0));
+                    }
+                    screen.event(&Event::Stopping);
+                    stop.ask();
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+fn unfinished(resume: &ResumeArgs) -> Unfinished {
+    match (resume.resume, resume.restart) {
+        (true, _) => Unfinished::Resume,
+        (false, true) => Unfinished::Restart,
+        (false, false) => Unfinished::Refuse,
+    }
+}
