@@ -111,13 +111,14 @@ fn lanes_in_order(archive: &Archive) -> Vec<Bounds> {
 /// What is left of a collection after every id was deleted: what was created since `began` (the server's time, Unix
 /// milliseconds), and what is stuck. An object whose id the index spells otherwise is deleted singly.
 pub(super) async fn remains(
+    policy: &Policy,
     client: &Client,
     name: &CollectionName,
     live: &CollectionSource,
     began: i64,
 ) -> Result<Facts> {
     let (mut stuck, mut newer) = (0_u64, 0_u64);
-    let mut live = InOrder::of(live, vec![Bounds::ALL_KEYS]);
+    let mut live = InOrder::of(policy, live, vec![Bounds::ALL_KEYS]);
     while let Some((key, times)) = live.next().await? {
         if times.created >= began {
             newer += 1;
@@ -204,6 +205,10 @@ impl<'a, S: Source> InOrder<'a, S> {
         self.policy.progress.touch();
         let mut keys = Keys(Vec::with_capacity(page.keys.len()));
         page.objects.walk(&mut keys)?;
+        // It is there; nobody knows since when.
+        let unreadable = page.unreadable.into_iter();
+        keys.0
+            .extend(unreadable.map(|reject| (reject.key, Times::default())));
         self.page = keys.0.into_iter();
         if !page.is_last {
             lane.cursor = page.end;
@@ -212,7 +217,7 @@ impl<'a, S: Source> InOrder<'a, S> {
         Ok(())
     }
 
-    /// The next page; objects that could not be read then cannot be read now, and are passed over.
+    /// The next page; an object that cannot be read is a page of its own, by its key.
     async fn page(&self, lane: &Lane) -> Result<Page> {
         let mut tries = self.policy.tries("compare ids");
         let mut budget = PAGE;

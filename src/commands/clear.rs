@@ -513,6 +513,7 @@ impl Clear<'_> {
         let mut facts = Facts::from([("left".into(), left.to_string())]);
         if left > 0 && self.is_by_id() {
             let remains = super::census::remains(
+                &self.session.context().policy,
                 &self.client,
                 &self.request.collection,
                 &self.source(),
