@@ -461,7 +461,8 @@ impl Restore<'_> {
         let is_ours = self.folder.obligations()?.iter().any(|obligation| {
             matches!(obligation, Obligation::CreatedCollection { name, .. } if name == self.name.as_str())
         });
-        if !self.request.merge && !(is_ours && self.count_all(&found).await? == 0) {
+        let may_stay = self.request.merge || is_ours && self.count_all(&found).await? == 0;
+        if !may_stay {
             return Err(Error::new(
                 Kind::TargetRefused,
                 format!("collection `{}` already exists", self.name),

@@ -30,9 +30,7 @@ impl Pace {
     /// written, and its encoded form.
     pub fn new(tuning: &Tuning, workers: usize, total: Option<u64>) -> Self {
         let in_flight = BYTES_IN_FLIGHT.min((tuning.max_memory / 4) as usize);
-        let bytes = (in_flight / (workers.max(1) * 3))
-            .min(PAGE_BYTES)
-            .max(64 << 10);
+        let bytes = (in_flight / (workers.max(1) * 3)).clamp(64 << 10, PAGE_BYTES);
         let least = match total {
             Some(total) if total < 1_000 => 100,
             Some(total) if total < 100_000 => 500,

@@ -144,7 +144,7 @@ impl Client {
                 .and_then(|value: &header::HeaderValue| value.to_str().ok())
         };
         let retry_after = text(header::RETRY_AFTER).and_then(parse_retry_after);
-        let server_time = text(header::DATE).and_then(|date| parse_http_date(date));
+        let server_time = text(header::DATE).and_then(parse_http_date);
         let status = response.status();
         // Grown once, not by doubling; a length that is a lie costs no more than a page.
         let announced = response.content_length().unwrap_or(0).min(16 << 20) as usize;
