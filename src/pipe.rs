@@ -157,6 +157,12 @@ pub trait Sink: Send + Sync + 'static {
     /// True if the effect of a batch could not be told from somebody else's, so that its intent must be durable first.
     const INTENDS: bool;
 
+    /// So many lanes at once keep this end busy; more only add latency.
+    const WORKERS: u32 = 4;
+
+    /// The memory of a lane at work, as a multiple of a page: the page being written, the one read ahead, the batch.
+    const FOOTPRINT: usize = 3;
+
     /// Where the first batch begins, for a sink whose receipts have places: they are committed in the order of them.
     fn origin(&self) -> Option<u64> {
         None

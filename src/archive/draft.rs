@@ -174,11 +174,8 @@ impl Draft {
         }
         let partial = self.partial();
         if self.storage.exists(&partial)? {
-            // Ours from an earlier try, or of another job that began in the same second. A folder without
-            // metadata is one whose making was cut short.
-            let is_stub = self.storage.is_folder(&partial)?
-                && !self.storage.exists(&format!("{partial}/metadata.json"))?;
-            if !is_stub {
+            // Ours from an earlier try, or of another job that began in the same second. A folder gets its mark last.
+            if self.format == Format::Json || !folder::is_unmarked(&*self.storage, &partial)? {
                 Draft::resume(self.storage.clone(), &self.name, &self.header_hash())?;
             }
             self.storage.remove(&partial)?;

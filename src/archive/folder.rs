@@ -39,6 +39,12 @@ pub(crate) fn create(storage: &dyn Storage, key: &str, header: &Header) -> Resul
     storage.sync_folder("")
 }
 
+/// True if a crash came while the folder was made: it has no mark and no part yet.
+pub(crate) fn is_unmarked(storage: &dyn Storage, key: &str) -> Result<bool> {
+    Ok(!storage.exists(&format!("{key}/metadata.json"))?
+        && storage.list(&format!("{key}/objects"))?.is_empty())
+}
+
 fn metadata(header: &Header, is_sealed: bool) -> String {
     header.text(is_sealed) + "}"
 }

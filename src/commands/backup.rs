@@ -49,6 +49,15 @@ pub struct BackupRequest {
 
 /// Backs up one collection. The archive's path is in the outcome; nothing is there under that name before it is whole.
 pub async fn backup(session: &Session, request: &BackupRequest) -> Result<Outcome> {
+    backup_into(session, request, Arc::new(Local::at(&request.destination))).await
+}
+
+/// [`backup`] by way of `storage`, whose root is the destination of the request.
+pub async fn backup_into(
+    session: &Session,
+    request: &BackupRequest,
+    storage: Arc<dyn Storage>,
+) -> Result<Outcome> {
     let client = Arc::new(Client::new(&request.connection, Role::Source)?);
     let found = target::find(session, &client, &request.collection).await?;
     let seen = Seen::look(session, &client, &found, request).await?;
@@ -59,7 +68,7 @@ pub async fn backup(session: &Session, request: &BackupRequest) -> Result<Outcom
     }
     let claimed = claim(session, request, identity, &client, &found, &seen)?;
     let verb = Backup {
-        storage: Arc::new(Local::at(&request.destination)),
+        storage,
         folder: claimed.folder.clone(),
         state: claimed.state.clone(),
         resumed: claimed

@@ -12,7 +12,7 @@ mod session;
 mod target;
 mod verify;
 
-pub use backup::{BackupRequest, backup};
+pub use backup::{BackupRequest, backup, backup_into};
 pub use clear::{ClearMethod, ClearPlan, ClearRequest, clear, plan_clear};
 pub use collections::{
     CollectionRow, create_collection, health, list_collections, show_collection,

@@ -211,6 +211,8 @@ impl Work {
             self.commit(group);
             if let Some((stopped, done)) = closing {
                 self.close(stopped);
+                // Whoever waits deletes the journal, or opens it again: it is closed before they are told.
+                drop(self);
                 let _ = done.send(());
                 return;
             }

@@ -10,15 +10,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::committer::Committer;
-use super::pace::{Brake, Pace};
+use super::pace::{self, Brake, Pace};
 use super::{Context, stop};
 use crate::error::{Error, Kind, Result};
 use crate::job::{Job, Lane};
 use crate::journal::KeptIds;
 use crate::pipe::{Sink, Source};
 
-/// Enough to keep a small server busy; more only adds latency.
-const DEFAULT_WORKERS: u32 = 4;
 /// Below about five pages one lane is as fast.
 const WORTH_SEVERAL_LANES: u64 = 5_000;
 
@@ -33,7 +31,8 @@ pub(super) struct Shared<S: Source, K: Sink> {
     pub pace: Pace,
     /// Cancelled when no new work is to be taken, by a signal or because a lane failed.
     pub halt: CancellationToken,
-    workers: usize,
+    workers: AtomicUsize,
+    is_chosen: bool,
     queue: Mutex<VecDeque<Lane>>,
     at_work: AtomicUsize,
     lane_added: Notify,
@@ -47,7 +46,15 @@ impl<S: Source, K: Sink> Shared<S, K> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .len();
-        self.at_work.load(Ordering::Relaxed) + queued < self.workers
+        self.at_work.load(Ordering::Relaxed) + queued < self.workers.load(Ordering::Relaxed)
+    }
+
+    /// Fewer lanes for large pages, so that all in flight stay within the budget; a chosen number is kept.
+    pub fn fit(&self, page_bytes: usize) {
+        let affordable = pace::in_flight(&self.context.tuning) / (page_bytes * K::FOOTPRINT).max(1);
+        if !self.is_chosen {
+            self.workers.fetch_min(affordable.max(1), Ordering::Relaxed);
+        }
     }
 
     /// Gives a new lane to whoever has nothing to do.
@@ -81,7 +88,7 @@ pub(super) async fn move_all<S: Source, K: Sink>(
         .facts
         .get("expected")
         .and_then(|total| total.parse().ok());
-    let workers = workers(context, total);
+    let workers = workers::<K>(context, total);
     let shared = Arc::new(Shared {
         source,
         sink,
@@ -91,7 +98,8 @@ pub(super) async fn move_all<S: Source, K: Sink>(
         pace: Pace::new(&context.tuning, workers, total),
         halt: context.stop.token().child_token(),
         context: context.clone(),
-        workers,
+        workers: AtomicUsize::new(workers),
+        is_chosen: context.tuning.workers.is_some(),
         queue: Mutex::new(job.open_lanes().cloned().collect()),
         at_work: AtomicUsize::new(0),
         lane_added: Notify::new(),
@@ -99,11 +107,11 @@ pub(super) async fn move_all<S: Source, K: Sink>(
     work_off(&shared).await
 }
 
-fn workers(context: &Context, total: Option<u64>) -> usize {
+fn workers<K: Sink>(context: &Context, total: Option<u64>) -> usize {
     let chosen = if total.is_some_and(|total| total < WORTH_SEVERAL_LANES) {
         1
     } else {
-        DEFAULT_WORKERS
+        K::WORKERS
     };
     context.tuning.workers.unwrap_or(chosen).max(1) as usize
 }
@@ -113,7 +121,7 @@ async fn work_off<S: Source, K: Sink>(shared: &Arc<Shared<S, K>>) -> Result<()> 
     let mut failed: Option<Error> = None;
     let mut deadline = None;
     loop {
-        while tasks.len() < shared.workers && !shared.halt.is_cancelled() {
+        while tasks.len() < shared.workers.load(Ordering::Relaxed) && !shared.halt.is_cancelled() {
             let Some(lane) = shared.take() else { break };
             tasks.spawn(super::worker::walk(shared.clone(), lane));
             shared.at_work.store(tasks.len(), Ordering::Relaxed);

@@ -15,6 +15,11 @@ const MOST_OBJECTS: u32 = 2_000;
 /// Ids of one batch that fit one journal record.
 const FIRST_PAGE: u32 = 1_000;
 
+/// What all pages in flight may hold together, in bytes.
+pub(super) fn in_flight(tuning: &Tuning) -> usize {
+    BYTES_IN_FLIGHT.min((tuning.max_memory / 4) as usize)
+}
+
 /// The size of one lane's next page.
 #[derive(Clone, Debug)]
 pub(super) struct Pace {
@@ -29,8 +34,7 @@ impl Pace {
     /// For `workers` lanes at once over about `total` objects. A lane holds three pages: one being read, one being
     /// written, and its encoded form.
     pub fn new(tuning: &Tuning, workers: usize, total: Option<u64>) -> Self {
-        let in_flight = BYTES_IN_FLIGHT.min((tuning.max_memory / 4) as usize);
-        let bytes = (in_flight / (workers.max(1) * 3)).clamp(64 << 10, PAGE_BYTES);
+        let bytes = (in_flight(tuning) / (workers.max(1) * 3)).clamp(64 << 10, PAGE_BYTES);
         let least = match total {
             Some(total) if total < 1_000 => 100,
             Some(total) if total < 100_000 => 500,

@@ -56,7 +56,8 @@ pub(super) async fn walk<S: Source, K: Sink>(
             if is_last {
                 break End::Drained;
             }
-            if appetite == Appetite::Full || shared.halt.is_cancelled() {
+            let is_full = appetite == Appetite::Full || is_large_enough(&shared, &gathered);
+            if is_full || shared.halt.is_cancelled() {
                 break End::Open;
             }
         };
@@ -121,6 +122,11 @@ fn hash_of(keys: &[Key]) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
+/// A size that somebody chose is an upper bound of a batch, and the next page may be as large.
+fn is_large_enough<S: Source, K: Sink>(shared: &Shared<S, K>, gathered: &Gathered) -> bool {
+    shared.context.tuning.batch_size.is_some() && !gathered.keys.is_empty()
+}
+
 /// The page after `cursor`, read while the one before it is written.
 fn read_ahead<S: Source, K: Sink>(
     shared: &Arc<Shared<S, K>>,
@@ -170,6 +176,7 @@ async fn read<S: Source, K: Sink>(
         objects: page.keys.len(),
     });
     pace.saw(&page);
+    shared.fit(page.bytes);
     tokio::time::sleep(shared.brake.after(&page)).await;
     Ok((page, pace))
 }

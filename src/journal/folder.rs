@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::lock::Lock;
 use super::record::damaged;
-use super::{Obligation, Opened, Rejects, Rollback, State, StoreKind};
+use super::{Around, Obligation, Opened, Rejects, Rollback, State, StoreKind};
 use super::{durable, file_store, obligation, sled_store, state};
 use crate::error::{Error, Kind, Result};
 use crate::job::{JobId, JobKind};
@@ -21,15 +21,17 @@ pub struct JobFolder {
     path: PathBuf,
     /// One writer at a time: files are replaced by way of a temporary name.
     writing: Mutex<()>,
+    around: Around,
     _lock: Lock,
 }
 
 impl JobFolder {
-    pub(super) fn locked(id: JobId, path: PathBuf, lock: Lock) -> Self {
+    pub(super) fn locked(id: JobId, path: PathBuf, lock: Lock, around: Around) -> Self {
         JobFolder {
             id,
             path,
             writing: Mutex::default(),
+            around,
             _lock: lock,
         }
     }
@@ -86,7 +88,7 @@ impl JobFolder {
         let (expected, found) = (state.commit_number, store.last_number());
         check_is_there(found > 0, state)?;
         Ok(Opened {
-            store,
+            store: self.around.put(store),
             job,
             ids,
             rollback: (found < expected).then_some(Rollback { expected, found }),

@@ -10,6 +10,7 @@
 //! [`Kind::JournalDamaged`]: crate::error::Kind::JournalDamaged
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +83,27 @@ pub trait Store: Send {
 
     /// The number of the last commit that is durable; 0 before the first one.
     fn last_number(&self) -> u64;
+}
+
+/// What is put around every journal that a state directory opens; nothing by default.
+#[derive(Clone, Default)]
+struct Around(Option<Arc<Wrap>>);
+
+type Wrap = dyn Fn(Box<dyn Store>) -> Box<dyn Store> + Send + Sync;
+
+impl Around {
+    fn put(&self, store: Box<dyn Store>) -> Box<dyn Store> {
+        match &self.0 {
+            Some(wrap) => wrap(store),
+            None => store,
+        }
+    }
+}
+
+impl fmt::Debug for Around {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "wrapped" } else { "bare" })
+    }
 }
 
 /// A journal as it was found.

@@ -5,11 +5,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::folder::{JobFolder, read_state};
 use super::lock::{self, Holder, Lock};
-use super::{State, StoreKind, durable};
+use super::{Around, State, Store, StoreKind, durable};
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::job::{JobId, Spec};
 
@@ -23,6 +24,7 @@ const LEFT_BEHIND: Duration = Duration::from_secs(3600);
 #[derive(Clone, Debug)]
 pub struct StateDir {
     jobs: PathBuf,
+    around: Around,
 }
 
 /// A job as it is seen from outside.
@@ -53,9 +55,25 @@ impl StateDir {
         durable::create_folder(&jobs).map_err(refused)?;
         check_writable(&jobs).map_err(refused)?;
         check_space(&jobs)?;
-        let state_dir = StateDir { jobs };
+        let state_dir = StateDir {
+            jobs,
+            around: Around::default(),
+        };
         state_dir.sweep();
         Ok(state_dir)
+    }
+
+    /// Puts `wrap` around every journal that is opened from here on, as `storage::Hooked` is put around a storage:
+    /// tests see, count, delay and fail commits by it.
+    #[must_use]
+    pub fn wrapping(
+        self,
+        wrap: impl Fn(Box<dyn Store>) -> Box<dyn Store> + Send + Sync + 'static,
+    ) -> Self {
+        StateDir {
+            around: Around(Some(Arc::new(wrap))),
+            ..self
+        }
     }
 
     /// Where the folder of a job lies, or would lie.
@@ -120,7 +138,7 @@ impl StateDir {
         durable::write(&hidden.join("state.json"), &state.to_json()?)?;
         let folder = self.folder(&id);
         durable::rename(&hidden, &folder)?;
-        Ok(JobFolder::locked(id, folder, lock))
+        Ok(JobFolder::locked(id, folder, lock, self.around.clone()))
     }
 
     fn free_id(&self) -> JobId {
@@ -139,7 +157,12 @@ impl StateDir {
                 .with_hint("`elysiactl jobs ls` lists the jobs"));
         }
         let lock = Lock::take(&folder.join("lock"), &format!("job {id}"))?;
-        Ok(JobFolder::locked(id.clone(), folder, lock))
+        Ok(JobFolder::locked(
+            id.clone(),
+            folder,
+            lock,
+            self.around.clone(),
+        ))
     }
 
     /// Takes the lock of a job and deletes it: see [`JobFolder::remove`].

@@ -3,6 +3,7 @@
 //! Nothing is tried again here, except once after a 401 if the key file has changed. A reply is read up to a
 //! bound, so that an endless one cannot exhaust memory. Redirects are refused: they could carry the key away.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -37,6 +38,9 @@ const REPLY_LIMIT: usize = 256 << 20;
 /// Of a refusal only the words count, and they come first.
 const REFUSAL_LIMIT: usize = 64 << 10;
 
+/// Replies up to this size are read as they come.
+const SMALL_REPLY: usize = 64 << 10;
+
 /// A client of one server, cheap to share.
 pub struct Client {
     base: reqwest::Url,
@@ -45,6 +49,8 @@ pub struct Client {
     reads: reqwest::Client,
     writes: reqwest::Client,
     key: Mutex<Option<SecretString>>,
+    /// A little more than the last reply, in bytes.
+    usual_reply: AtomicUsize,
 }
 
 /// A complete reply.
@@ -71,6 +77,7 @@ impl Client {
             reads: connection.http(connection.read_timeout)?,
             writes: connection.http(connection.write_timeout)?,
             key: Mutex::new(connection.api_key.clone()),
+            usual_reply: AtomicUsize::new(0),
             connection: connection.clone(),
         })
     }
@@ -146,9 +153,7 @@ impl Client {
         let retry_after = text(header::RETRY_AFTER).and_then(parse_retry_after);
         let server_time = text(header::DATE).and_then(parse_http_date);
         let status = response.status();
-        // Grown once, not by doubling; a length that is a lie costs no more than a page.
-        let announced = response.content_length().unwrap_or(0).min(16 << 20) as usize;
-        let mut body = BytesMut::with_capacity(announced);
+        let mut body = BytesMut::new();
         while let Some(chunk) = response
             .chunk()
             .await
@@ -164,7 +169,15 @@ impl Client {
                 )
                 .with_reaction(Reaction::TooLarge));
             }
+            if body.len() <= SMALL_REPLY && body.len() + chunk.len() > SMALL_REPLY {
+                // Grown to the size of the last one at once: doubling would hold twice of it.
+                body.reserve(self.usual_reply.load(Ordering::Relaxed));
+            }
             body.extend_from_slice(&chunk);
+        }
+        if body.len() > SMALL_REPLY {
+            let usual = (body.len() + body.len() / 8).min(16 << 20);
+            self.usual_reply.store(usual, Ordering::Relaxed);
         }
         Ok(Reply {
             status,
