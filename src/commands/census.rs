@@ -205,6 +205,10 @@ impl<'a, S: Source> InOrder<'a, S> {
         self.policy.progress.touch();
         let mut keys = Keys(Vec::with_capacity(page.keys.len()));
         page.objects.walk(&mut keys)?;
+        // It is there; nobody knows since when.
+        let unreadable = page.unreadable.into_iter();
+        keys.0
+            .extend(unreadable.map(|reject| (reject.key, Times::default())));
         self.page = keys.0.into_iter();
         if !page.is_last {
             lane.cursor = page.end;
@@ -213,7 +217,7 @@ impl<'a, S: Source> InOrder<'a, S> {
         Ok(())
     }
 
-    /// The next page; objects that could not be read then cannot be read now, and are passed over.
+    /// The next page; an object that cannot be read is a page of its own, by its key.
     async fn page(&self, lane: &Lane) -> Result<Page> {
         let mut tries = self.policy.tries("compare ids");
         let mut budget = PAGE;

@@ -130,21 +130,24 @@ pub async fn run<V: Verb>(
         ids: Arc::new(ids),
         ends: None,
     };
-    let outcome = run.to_the_end().await;
+    let outcome = run.reach_the_end().await;
     committer.close(outcome.as_ref().err()).await;
     outcome
 }
+
+/// The two open ends of a verb.
+type Ends<V> = (Arc<<V as Verb>::Source>, Arc<<V as Verb>::Sink>);
 
 struct Run<'a, V: Verb> {
     verb: &'a V,
     context: &'a Context,
     committer: &'a Committer,
     ids: Arc<crate::journal::KeptIds>,
-    ends: Option<(Arc<V::Source>, Arc<V::Sink>)>,
+    ends: Option<Ends<V>>,
 }
 
 impl<V: Verb> Run<'_, V> {
-    async fn to_the_end(&mut self) -> Result<Summary> {
+    async fn reach_the_end(&mut self) -> Result<Summary> {
         loop {
             let job = self.committer.job().await?;
             if let Stage::Done(summary) = &job.stage {
@@ -206,7 +209,7 @@ impl<V: Verb> Run<'_, V> {
         })
     }
 
-    async fn ends(&mut self, job: &Job) -> Result<(Arc<V::Source>, Arc<V::Sink>)> {
+    async fn ends(&mut self, job: &Job) -> Result<Ends<V>> {
         if self.ends.is_none() {
             let (source, sink) = self
                 .context

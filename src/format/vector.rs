@@ -113,10 +113,17 @@ fn parse_f32(text: &str) -> Result<f32> {
     match text.parse::<f32>() {
         Ok(number) if is_number && number.is_finite() => Ok(number),
         Ok(_) if is_number => Err(damaged(format!(
-            "`{text}` is too large for a vector of f32"
+            "`{}` is too large for a vector of f32",
+            beginning(text)
         ))),
-        _ => Err(damaged(format!("`{text}` is not a number"))),
+        _ => Err(damaged(format!("`{}` is not a number", beginning(text)))),
     }
+}
+
+/// Enough of a text to find it by.
+fn beginning(text: &str) -> &str {
+    let end = text.char_indices().nth(40).map(|(end, _)| end);
+    &text[..end.unwrap_or(text.len())]
 }
 
 fn decode_rows(text: &str, out: &mut Vec<u8>) -> Result<usize> {

@@ -35,6 +35,8 @@ impl Role {
 
 /// The longest reply that is read; longer ones are refused as too large.
 const REPLY_LIMIT: usize = 256 << 20;
+/// Of a refusal only the words count, and they come first.
+const REFUSAL_LIMIT: usize = 64 << 10;
 
 /// Replies up to this size are read as they come.
 const SMALL_REPLY: usize = 64 << 10;
@@ -149,7 +151,7 @@ impl Client {
                 .and_then(|value: &header::HeaderValue| value.to_str().ok())
         };
         let retry_after = text(header::RETRY_AFTER).and_then(parse_retry_after);
-        let server_time = text(header::DATE).and_then(|date| parse_http_date(date));
+        let server_time = text(header::DATE).and_then(parse_http_date);
         let status = response.status();
         let mut body = BytesMut::new();
         while let Some(chunk) = response
@@ -157,6 +159,9 @@ impl Client {
             .await
             .map_err(|cause| self.no_reply(cause))?
         {
+            if !status.is_success() && body.len() >= REFUSAL_LIMIT {
+                break;
+            }
             if body.len() + chunk.len() > REPLY_LIMIT {
                 return Err(Error::new(
                     self.role.refused(),
@@ -315,7 +320,7 @@ fn said_suffix(said: &str) -> String {
 }
 
 /// At most 300 characters, none of them a control character.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     let mut words: String = text
         .trim()
         .chars()

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::error::{Error, Reaction, Result};
+use super::client::clean;
+use crate::error::{Error, Kind, Reaction, Result};
 use crate::model::{Key, ObjectId, Tenant, Times};
 use crate::pipe::{Vector, Visit, Walk};
 
@@ -53,8 +54,12 @@ impl ListedPage {
     /// a panic in the server's handler, or a NaN in a vector, is a 200 with an empty body.
     pub fn parse(body: Bytes, tenant: &Tenant) -> Result<Self> {
         let not_a_page = |why: String| {
-            Error::transient(format!("the server gave a page that cannot be read: {why}"))
-                .with_reaction(Reaction::Suspect)
+            // The reason may quote the reply, which may be long.
+            Error::transient(format!(
+                "the server gave a page that cannot be read: {}",
+                clean(&why)
+            ))
+            .with_reaction(Reaction::Suspect)
         };
         let text =
             String::from_utf8(body.into()).map_err(|_| not_a_page("it is not UTF-8".into()))?;
@@ -68,7 +73,8 @@ impl ListedPage {
             objects.push(ListedObject {
                 key: Key {
                     tenant: tenant.clone(),
-                    id: ObjectId::parse(&object.id)?,
+                    id: ObjectId::parse(&object.id)
+                        .map_err(|error| not_a_page(error.message().to_owned()))?,
                 },
                 times: Times {
                     created: object.creation_time_unix,
@@ -106,26 +112,38 @@ fn place(text: &str, raw: &RawValue) -> Range<usize> {
     start..start + raw.get().len()
 }
 
+impl ListedPage {
+    fn walk_object(&self, object: &ListedObject, visit: &mut dyn Visit) -> Result<()> {
+        visit.object(&object.key, object.times)?;
+        if let Some(properties) = &object.properties {
+            each_member(&self.text[properties.clone()], |name, raw| {
+                visit.property(name, raw)
+            })?;
+        }
+        if let Some(vector) = &object.vector {
+            visit.vector(None, Vector::Json(&self.text[vector.clone()]))?;
+        }
+        if let Some(vectors) = &object.vectors {
+            each_member(&self.text[vectors.clone()], |name, raw| {
+                visit.vector(Some(name), Vector::Json(raw))
+            })?;
+        }
+        visit.end()
+    }
+}
+
 impl Walk for ListedPage {
     fn walk(&self, visit: &mut dyn Visit) -> Result<()> {
-        for object in &self.objects {
-            visit.object(&object.key, object.times)?;
-            if let Some(properties) = &object.properties {
-                each_member(&self.text[properties.clone()], |name, raw| {
-                    visit.property(name, raw)
-                })?;
-            }
-            if let Some(vector) = &object.vector {
-                visit.vector(None, Vector::Json(&self.text[vector.clone()]))?;
-            }
-            if let Some(vectors) = &object.vectors {
-                each_member(&self.text[vectors.clone()], |name, raw| {
-                    visit.vector(Some(name), Vector::Json(raw))
-                })?;
-            }
-            visit.end()?;
-        }
-        Ok(())
+        self.objects.iter().try_for_each(|object| {
+            self.walk_object(object, visit)
+                .map_err(|error| match error.kind() {
+                    // A value that nobody can write down: the server is to blame, no archive is damaged.
+                    Kind::Difference => error
+                        .within(format_args!("the server gave object {}", object.key))
+                        .with_kind(Kind::SourceRefused),
+                    _ => error,
+                })
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::api::Collection;
-use super::client::{Client, Role};
+use super::client::{Client, Role, clean};
 use super::incarnation::{Incarnation, replaced};
 use super::properties::{PropertyRules, Spelling};
 use super::schema::definitions_match;
@@ -321,7 +321,8 @@ const PASSING: [&str; 5] = [
 fn read_results(reply: &[u8], objects: &[(Key, Range<usize>)]) -> Result<Vec<Outcome>> {
     let unreadable = |why: &str| {
         Error::transient(format!(
-            "the server's reply to a batch cannot be read: {why}"
+            "the server's reply to a batch cannot be read: {}",
+            clean(why)
         ))
         .with_reaction(Reaction::Suspect)
     };

@@ -5,6 +5,7 @@ mod common;
 
 mod bench;
 mod ends;
+mod hostile;
 mod refused;
 mod sweep;
 mod transient;

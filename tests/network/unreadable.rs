@@ -9,6 +9,9 @@ use uuid::Uuid;
 
 use crate::bench::{Bench, PAGES, status};
 
+/// Takes some of the ids of a collection.
+type Choice = fn(&[Uuid]) -> Vec<Uuid>;
+
 async fn assert_passed_over(bench: &Bench, unreadable: &[Uuid], what: &str) {
     let count = bench.ids().len();
     for id in unreadable {
@@ -33,7 +36,7 @@ async fn assert_passed_over(bench: &Bench, unreadable: &[Uuid], what: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unreadable_objects_are_passed_over_and_named_wherever_they_lie() {
-    let places: [(&str, fn(&[Uuid]) -> Vec<Uuid>); 5] = [
+    let places: [(&str, Choice); 5] = [
         ("one in the middle", |ids| vec![ids[77]]),
         ("two neighbours", |ids| ids[120..122].to_vec()),
         ("the first", |ids| vec![ids[0]]),

@@ -1,6 +1,11 @@
 //! Backup then restore is equality, for each kind of collection, format and destination.
 
+#[path = "../common/mod.rs"]
 mod common;
+
+mod foreign;
+mod kinds;
+mod parts;
 
 use common::{backup_request, restore_request, sandbox_with, session};
 use elysiactl::archive::Format;

@@ -1,0 +1,132 @@
+//! Documents that other programs wrote: whatever their shape, the same collection comes of them.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use elysiactl::commands::restore;
+use elysiactl::sandbox::Sandbox;
+use serde_json::{Value, json};
+
+use crate::common::{restore_request, sandbox_with, session};
+
+/// The parts of a document of the collection: definition and objects.
+fn parts(sandbox: &Sandbox) -> (Value, Vec<Value>) {
+    let store = sandbox.store();
+    let objects = store.dump("Article").into_iter().map(|object| {
+        let vector: Vec<f32> = object.vector.into_iter().map(f32::from_bits).collect();
+        let properties: Value = serde_json::from_str(&object.properties).unwrap();
+        json!({"id": object.id, "properties": properties, "vector": vector})
+    });
+    (store.definition("Article").unwrap(), objects.collect())
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+async fn assert_restored(sandbox: &Sandbox, folder: &Path, name: &str, bytes: &[u8]) {
+    let path = folder.join(name);
+    std::fs::write(&path, bytes).unwrap();
+    let copy = format!("Copy{}", name.replace(['.', '-'], ""));
+    let session = session(&folder.join("state"));
+    let back = restore(
+        &session,
+        &restore_request(&sandbox.url(), &path, Some(&copy)),
+    )
+    .await;
+    let back = back.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+    assert_eq!(
+        (back.exit_code, back.tally.accepted),
+        (0, 230),
+        "{name}: {back:?}"
+    );
+    assert!(
+        sandbox.store().dump(&copy) == sandbox.store().dump("Article"),
+        "{name}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn documents_of_every_shape_are_restored() {
+    let sandbox = sandbox_with("Article", 230).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (schema, objects) = parts(&sandbox);
+    let whole = json!({"metadata": {"collection": "Article", "object_count": 230}, "schema": schema, "objects": objects});
+    let line = whole.to_string();
+    let indented = serde_json::to_string_pretty(&whole).unwrap();
+    let missing = json!({"schema": schema, "objects": objects}).to_string();
+    let last = format!(
+        "{{\"schema\":{schema},\"objects\":{},\"metadata\":{{}},\"more\":[1,{{}}]}}",
+        json!(objects)
+    );
+    let first = format!(
+        "\u{feff}{{ \"objects\" : {} ,\r\n\t\"schema\" : {schema} }}\n\n",
+        json!(objects)
+    );
+    let two = [
+        gzip(&line.as_bytes()[..5_000]),
+        gzip(&line.as_bytes()[5_000..]),
+    ]
+    .concat();
+    for (name, bytes) in [
+        ("line.json", line.as_bytes()),
+        ("indented.json", indented.as_bytes()),
+        ("missing.json", missing.as_bytes()),
+        ("last.json", last.as_bytes()),
+        ("first.json", first.as_bytes()),
+        ("one-member.json.gz", &gzip(indented.as_bytes())),
+        ("two-members.json.gz", &two),
+        (
+            "frame.json.zst",
+            &zstd::encode_all(line.as_bytes(), 1).unwrap(),
+        ),
+    ] {
+        assert_restored(&sandbox, folder.path(), name, bytes).await;
+    }
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_with_a_vector_that_is_no_number_is_named_and_left_out() {
+    let sandbox = sandbox_with("Article", 230).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (schema, mut objects) = parts(&sandbox);
+    let nan = [f32::NAN, 1.0, f32::INFINITY, 0.0]
+        .map(f32::to_le_bytes)
+        .concat();
+    use base64::Engine as _;
+    objects[100]["vector"] = json!({"f32": base64::engine::general_purpose::STANDARD.encode(nan)});
+    let path = folder.path().join("nan.json");
+    std::fs::write(
+        &path,
+        json!({"schema": schema, "objects": objects}).to_string(),
+    )
+    .unwrap();
+    let session = session(&folder.path().join("state"));
+    let back = restore(
+        &session,
+        &restore_request(&sandbox.url(), &path, Some("Copy")),
+    )
+    .await
+    .unwrap();
+    let end = (back.exit_code, back.tally.accepted, back.tally.rejected);
+    assert_eq!(end, (3, 229, 1), "{back:?}");
+    let mut expected = sandbox.store().dump("Article");
+    let gone = expected.remove(100);
+    assert!(sandbox.store().dump("Copy") == expected);
+    let job = &session.state.jobs().unwrap()[0];
+    let rejects = folder
+        .path()
+        .join("state")
+        .join("jobs")
+        .join(job.id.as_str())
+        .join("rejects.jsonl");
+    let line = std::fs::read_to_string(&rejects).unwrap();
+    assert!(
+        line.contains(&gone.id.to_string()) && line.contains("NaN or infinity"),
+        "{line}"
+    );
+    sandbox.stop().await;
+}
