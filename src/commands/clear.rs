@@ -356,7 +356,7 @@ async fn claim(session: &Session, request: &ClearRequest, plan: &ClearPlan) -> R
             Unfinished::Resume => {
                 session.check_identity(&state, &identity)?;
                 check_same_life(&state, plan)?;
-                return session.go_on(folder, state);
+                return session.go_on(folder);
             }
             Unfinished::Restart => {
                 // What was dropped must be there again before the job that knows it is forgotten.
