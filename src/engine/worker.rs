@@ -175,6 +175,15 @@ async fn read<S: Source, K: Sink>(
         lane: lane.id,
         objects: page.keys.len(),
     });
+    if !page.is_last && page.keys.is_empty() && page.unreadable.is_empty() && page.end == *cursor {
+        return Err(Error::new(
+            Kind::Failed,
+            format!(
+                "lane {} was given an empty page that leads nowhere",
+                lane.id
+            ),
+        ));
+    }
     pace.saw(&page);
     shared.fit(page.bytes);
     tokio::time::sleep(shared.brake.after(&page)).await;

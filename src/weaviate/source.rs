@@ -89,7 +89,8 @@ impl CollectionSource {
         let mut pages = Vec::new();
         let mut position = from.cloned();
         let (mut objects, mut bytes) = (0, 0);
-        for tenant in self.tenants_from(from, until) {
+        let mut tenants = self.tenants_from(from, until).peekable();
+        while let Some(tenant) = tenants.next() {
             loop {
                 let after = position
                     .as_ref()
@@ -117,22 +118,24 @@ impl CollectionSource {
                     position = Some(last.clone());
                 }
                 let is_tenant_read = read == 0 || page.len() < read;
-                objects += page.len() as u32;
-                bytes += page.bytes();
                 if page.len() > 0 {
+                    objects += page.len() as u32;
+                    bytes += page.bytes();
                     pages.push(page);
-                }
-                if objects >= budget.objects || bytes >= budget.bytes {
-                    return Ok(collect(pages, position, bytes, false));
                 }
                 if is_tenant_read {
                     position = Some(end_of(tenant, until));
                     break;
                 }
-                if self.tenants.len() == 1 {
-                    // Nothing to join it with: hand it over, the next page will prove the end.
+                let is_full = objects >= budget.objects || bytes >= budget.bytes;
+                if is_full || self.tenants.len() == 1 {
+                    // Alone there is nothing to join it with: the next page will prove the end.
                     return Ok(collect(pages, position, bytes, false));
                 }
+            }
+            let is_full = objects >= budget.objects || bytes >= budget.bytes;
+            if is_full && tenants.peek().is_some() {
+                return Ok(collect(pages, position, bytes, false));
             }
         }
         Ok(collect(pages, position, bytes, true))
