@@ -1,6 +1,6 @@
 //! `col backup`: a collection becomes an archive.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use super::session::{Claimed, Outcome, Session, Unfinished, fact, fact_number, g
 use super::target::{self, Found};
 use crate::archive::{ArchiveSink, Contents, Draft, Ending, Format, Header, SinkOptions};
 use crate::engine::{Facts, Verb};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, IoContext, Kind, Result};
 use crate::event::{Event, Plan};
 use crate::format::Codec;
 use crate::job::{Identity, Job, JobKind, Receipt, Spec, Summary};
@@ -81,6 +81,9 @@ pub async fn backup_into(
         .run(&verb, claimed, request.collection.as_str())
         .await?;
     let path = verb.folder.state()?.archives.first().map(PathBuf::from);
+    if let Some(path) = &path {
+        verb.put_papers_beside(path)?;
+    }
     Ok(Outcome {
         exit_code: summary.exit_code,
         tally: summary.tally,
@@ -342,6 +345,26 @@ struct Backup<'a> {
 }
 
 impl Backup<'_> {
+    /// The report, and what could not be read, where whoever finds the archive finds them; hidden, so that a pattern for
+    /// archives does not match them.
+    fn put_papers_beside(&self, archive: &Path) -> Result<()> {
+        let name = archive
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        if let Some(report) = self.folder.report()? {
+            let key = format!(".{name}.report.json");
+            self.storage.put(&key, report.as_bytes())?;
+        }
+        let path = self.folder.path().join("rejects.jsonl");
+        let rejects = std::fs::read(&path).doing(|| format!("cannot read `{}`", path.display()))?;
+        if rejects.is_empty() {
+            return Ok(());
+        }
+        self.storage
+            .put(&format!(".{name}.rejects.jsonl"), &rejects)
+    }
+
     /// Archives of a destination are told apart by the second in which they began: where one has that name already,
     /// the beginning is moved on.
     fn new_draft(&self) -> Result<(Draft, Timestamp)> {

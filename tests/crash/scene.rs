@@ -135,16 +135,17 @@ impl Scene {
         crate::camera::copy_all(folder, &self.live());
     }
 
-    /// What lies at the destination under a name that can be seen; anything hidden is a leftover.
+    /// What lies at the destination under a name that can be seen.
     pub fn archives(&self) -> Vec<PathBuf> {
         let mut names: Vec<PathBuf> = entries(&self.backups());
         names.retain(|path| !is_hidden(path));
         names
     }
 
+    /// What is hidden and is not a report.
     pub fn leftovers(&self) -> Vec<PathBuf> {
         let mut names = entries(&self.backups());
-        names.retain(|path| is_hidden(path));
+        names.retain(|path| is_hidden(path) && !path.to_string_lossy().ends_with(".report.json"));
         names
     }
 

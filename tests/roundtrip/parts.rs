@@ -110,3 +110,26 @@ async fn a_collection_that_refers_to_itself_is_refused_by_name_and_nothing_is_wr
     assert_eq!(sandbox.store().collections(), ["Kind"]);
     sandbox.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_report_lies_beside_the_archive() {
+    let sandbox = crate::sandbox_with("Article", 30).await;
+    let folder = tempfile::tempdir().unwrap();
+    let session = crate::session(&folder.path().join("state"));
+    let request = crate::backup_request(&sandbox.url(), "Article", folder.path());
+    let archive = crate::backup(&session, &request)
+        .await
+        .unwrap()
+        .archive
+        .unwrap();
+    let name = archive.file_name().unwrap().to_str().unwrap();
+    let beside = |what: &str| archive.with_file_name(format!(".{name}.{what}"));
+    let report = std::fs::read(beside("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(
+        (&report["accepted"], &report["exit_code"]),
+        (&30.into(), &0.into())
+    );
+    assert!(!beside("rejects.jsonl").exists(), "nothing was rejected");
+    sandbox.stop().await;
+}
