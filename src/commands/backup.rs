@@ -272,11 +272,13 @@ fn claim(
             }
         }
     }
-    let claimed = session.begin(
+    // The header must come out the same in every run, whatever the server says by then.
+    session.begin(
         &Spec {
             identity,
             tuning: session.tuning.clone(),
         },
+        Some(found.definition.text()),
         |state| {
             state.incarnation = Some(seen.incarnation.shards.clone());
             state.total = Some(if request.with_data { seen.count } else { 0 });
@@ -286,10 +288,7 @@ fn claim(
                 state.extra.insert("server time".into(), time.to_string());
             }
         },
-    )?;
-    // The header must come out the same in every run, whatever the server says by then.
-    claimed.folder.save_definition(found.definition.text())?;
-    Ok(claimed)
+    )
 }
 
 /// A backup's age is that of its beginning.

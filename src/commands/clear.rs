@@ -102,15 +102,13 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
         false => Vec::new(),
     };
     check_tenants(request, &tenants, &found)?;
-    let incarnation = Incarnation::of(&client, name, &found.definition)
-        .await
-        .or_else(|error| match error.is_transient() {
-            true => Err(error),
-            false => Ok(Incarnation { shards: Vec::new() }),
-        });
     let (incarnation, count) = match &found.is_there {
         true => (
-            incarnation?,
+            policy
+                .run("look at the collection", || {
+                    Incarnation::of(&client, name, &found.definition)
+                })
+                .await?,
             count(session, &client, request, &found, &tenants).await?,
         ),
         false => (Incarnation { shards: Vec::new() }, 0),
@@ -378,30 +376,26 @@ async fn claim(session: &Session, request: &ClearRequest, plan: &ClearPlan) -> R
             format!("there is no collection `{}`", request.collection),
         ));
     }
-    let claimed = session.begin(
+    let policy = session.context().policy;
+    let time = policy
+        .run("ask for the server's time", || plan.client.server_time())
+        .await?;
+    let kept = remake::keep(&plan.found.definition, &plan.tenants, &plan.incarnation)?;
+    session.begin(
         &Spec {
             identity,
             tuning: session.tuning.clone(),
         },
+        Some(&kept),
         |state| {
             state.incarnation = Some(plan.incarnation.shards.clone());
             state.total = Some(plan.count);
             state.address = Some(plan.client.address().to_owned());
+            state
+                .extra
+                .extend(time.map(|time| ("server time".to_owned(), time.to_string())));
         },
-    )?;
-    let time = plan.client.server_time().await?;
-    claimed.folder.update_state(|state| {
-        state
-            .extra
-            .extend(time.map(|time| ("server time".to_owned(), time.to_string())));
-    })?;
-    remake::keep(
-        &claimed.folder,
-        &plan.found.definition,
-        &plan.tenants,
-        &plan.incarnation,
-    )?;
-    Ok(claimed)
+    )
 }
 
 fn remove(session: &Session, folder: Arc<JobFolder>, state: &State) -> Result<()> {

@@ -396,6 +396,7 @@ fn begin(
             identity,
             tuning: session.tuning.clone(),
         },
+        None,
         |state| {
             state.total = Some(if request.skip_data {
                 0

@@ -110,16 +110,22 @@ impl Session {
         Ok(None)
     }
 
-    /// A new job, its journal begun.
-    pub(super) fn begin(&self, spec: &Spec, fill: impl FnOnce(&mut State)) -> Result<Claimed> {
-        let folder = Arc::new(self.state.create(spec, self.store)?);
-        let state = folder.update_state(fill)?;
-        let opened = folder.open_store()?;
-        Ok(Claimed {
-            folder,
-            opened,
-            state,
+    /// A new job, its journal begun. With the job appears what it cannot go on without: its state as `fill` leaves
+    /// it, and the text of a definition.
+    pub(super) fn begin(
+        &self,
+        spec: &Spec,
+        definition: Option<&str>,
+        fill: impl FnOnce(&mut State),
+    ) -> Result<Claimed> {
+        let folder = self.state.create_with(spec, self.store, |folder| {
+            folder.update_state(fill)?;
+            definition.map_or(Ok(()), |text| folder.save_definition(text))
+        })?;
+        let state = folder.state()?;
+        self.go_on(folder, state).map(|claimed| Claimed {
             is_resumed: false,
+            ..claimed
         })
     }
 

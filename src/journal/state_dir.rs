@@ -130,15 +130,27 @@ impl StateDir {
 
     /// A new job with its first `state.json`, durable and locked.
     pub fn create(&self, spec: &Spec, store: StoreKind) -> Result<JobFolder> {
+        self.create_with(spec, store, |_| Ok(()))
+    }
+
+    /// A new job with what `fill` writes into its folder: a crash leaves all of it, or no job at all.
+    pub fn create_with(
+        &self,
+        spec: &Spec,
+        store: StoreKind,
+        fill: impl FnOnce(&JobFolder) -> Result<()>,
+    ) -> Result<JobFolder> {
         let id = self.free_id();
         let hidden = self.jobs.join(format!(".new-{id}"));
         durable::create_folder(&hidden)?;
         let lock = Lock::take(&hidden.join("lock"), &format!("job {id}"))?;
         let state = State::new(id.clone(), spec.clone(), store);
         durable::write(&hidden.join("state.json"), &state.to_json()?)?;
-        let folder = self.folder(&id);
-        durable::rename(&hidden, &folder)?;
-        Ok(JobFolder::locked(id, folder, lock, self.around.clone()))
+        let folder = JobFolder::locked(id.clone(), hidden.clone(), lock, self.around.clone());
+        fill(&folder)?;
+        let path = self.folder(&id);
+        durable::rename(&hidden, &path)?;
+        Ok(folder.moved_to(path))
     }
 
     fn free_id(&self) -> JobId {
