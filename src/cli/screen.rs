@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use indicatif::ProgressDrawTarget;
 
@@ -67,6 +68,7 @@ pub struct Screen {
     stdout: Out,
     stderr: Out,
     settings: Settings,
+    job: Mutex<Option<String>>,
 }
 
 impl Screen {
@@ -98,7 +100,25 @@ impl Screen {
             stdout,
             stderr,
             settings,
+            job: Mutex::default(),
         })
+    }
+
+    /// The job that was last begun or gone on with, and is not finished.
+    pub fn job(&self) -> Option<String> {
+        self.job
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn note_job(&self, event: &Event<'_>) {
+        let job = match event {
+            Event::Started { job, .. } => Some(job.to_string()),
+            Event::Finished { .. } => None,
+            _ => return,
+        };
+        *self.job.lock().unwrap_or_else(PoisonError::into_inner) = job;
     }
 
     /// The log, to be installed for the other rooms' traces.
@@ -169,6 +189,7 @@ fn people(
 
 impl Reporter for Screen {
     fn event(&self, event: &Event<'_>) {
+        self.note_job(event);
         if let Event::Planned(plan) = event
             && self.settings.prints_plan
             && self.machine.is_none()

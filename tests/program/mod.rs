@@ -8,8 +8,7 @@ use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use elysiactl::journal::{State, StateDir};
@@ -57,11 +56,21 @@ impl Ended {
     }
 }
 
+/// What a child has said so far on one of its streams.
+#[derive(Default)]
+struct Said {
+    text: String,
+    is_closed: bool,
+}
+
+type Stream = Arc<(Mutex<Said>, Condvar)>;
+
 /// A child at work.
 pub struct Running {
     child: Arc<Mutex<Child>>,
     pid: Pid,
-    streams: [Receiver<String>; 2],
+    stdout: Stream,
+    stderr: Stream,
 }
 
 impl Running {
@@ -70,14 +79,27 @@ impl Running {
         kill_process(self.pid, signal).unwrap();
     }
 
+    /// Waits until it has said this on standard error.
+    #[track_caller]
+    pub fn says(&self, words: &str) {
+        let said = wait_for(&self.stderr, |said| {
+            said.is_closed || said.text.contains(words)
+        });
+        assert!(said.contains(words), "never said `{words}`: {said}");
+    }
+
+    /// Waits until it has printed a line, and returns all that it has printed.
+    pub fn prints(&self) -> String {
+        wait_for(&self.stdout, |said| {
+            said.is_closed || said.text.contains('\n')
+        })
+    }
+
     /// Its end.
     #[track_caller]
     pub fn wait(self) -> Ended {
-        let [stdout, stderr] = [0, 1].map(|at| {
-            self.streams[at]
-                .recv_timeout(STUCK)
-                .expect("a child is stuck")
-        });
+        let [stdout, stderr] =
+            [&self.stdout, &self.stderr].map(|stream| wait_for(stream, |said| said.is_closed));
         // Both streams are closed, so it is over, and nobody holds it any more for long.
         let status = self.child.lock().unwrap().wait().unwrap();
         Ended {
@@ -87,6 +109,15 @@ impl Running {
             stderr,
         }
     }
+}
+
+#[track_caller]
+fn wait_for(stream: &Stream, is_enough: impl Fn(&Said) -> bool) -> String {
+    let (said, changed) = &**stream;
+    let waited = changed.wait_timeout_while(said.lock().unwrap(), STUCK, |said| !is_enough(said));
+    let (said, timeout) = waited.unwrap();
+    assert!(!timeout.timed_out(), "a child is stuck: {}", said.text);
+    said.text.clone()
 }
 
 impl Drop for Running {
@@ -334,26 +365,21 @@ impl World {
         ended
     }
 
-    /// Runs the program and sends it a signal when that request arrives; the request is answered when `release` is done.
-    pub fn start_signalled(
-        &self,
-        words: &str,
-        number: u64,
-        kind: (&str, &str),
-        signals: &'static [Signal],
-    ) -> Running {
-        let slot: Arc<Mutex<Option<Pid>>> = Arc::default();
-        let mut holding = slot.lock().unwrap();
-        let target = slot.clone();
-        self.at_request(number, kind, move || {
-            let pid = target.lock().unwrap().unwrap();
-            for signal in signals {
-                kill_process(pid, *signal).unwrap();
-            }
-        });
+    /// Starts the program and waits until it has made that request, which is not answered until the faults are cleared.
+    #[track_caller]
+    pub fn start_held(&self, words: &str, number: u64, kind: (&str, &str)) -> Running {
+        self.sandbox.faults().add(Rule::new(
+            kind.0,
+            kind.1,
+            When::Nth(number..=number),
+            Fault::Stall(None),
+        ));
+        let (arrived, arrival) = std::sync::mpsc::channel();
+        self.at_request(number, kind, move || arrived.send(()).unwrap());
         let running = self.start(words);
-        *holding = Some(running.pid);
-        drop(holding);
+        if arrival.recv_timeout(STUCK).is_err() {
+            panic!("never came so far: {:#?}", running.wait());
+        }
         running
     }
 
@@ -389,23 +415,29 @@ impl World {
 fn start(mut command: Command) -> Running {
     let mut child = command.spawn().unwrap();
     let pid = Pid::from_child(&child);
-    let streams = [read(child.stdout.take()), read(child.stderr.take())];
+    let (stdout, stderr) = (read(child.stdout.take()), read(child.stderr.take()));
     Running {
         child: Arc::new(Mutex::new(child)),
         pid,
-        streams,
+        stdout,
+        stderr,
     }
 }
 
-fn read(stream: Option<impl Read + Send + 'static>) -> Receiver<String> {
-    let (sender, receiver) = channel();
+fn read(stream: Option<impl Read + Send + 'static>) -> Stream {
+    let told = Stream::default();
+    let (shared, mut stream) = (told.clone(), stream.unwrap());
     std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut stream) = stream {
-            // What a killed child could not write any more is not needed.
-            let _ = stream.read_to_end(&mut bytes);
+        let (said, changed) = &*shared;
+        let mut buffer = [0; 4096];
+        // What a killed child could not write any more is not needed.
+        while let Ok(length @ 1..) = stream.read(&mut buffer) {
+            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            said.lock().unwrap().text.push_str(&text);
+            changed.notify_all();
         }
-        let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
+        said.lock().unwrap().is_closed = true;
+        changed.notify_all();
     });
-    receiver
+    told
 }

@@ -351,7 +351,7 @@ async fn verify(run: &Run, args: &VerifyArgs) -> Result<Done> {
 
 async fn list(run: &Run, args: &LsArgs) -> Result<Done> {
     let connection = run.connect(Purpose::Read)?.connection;
-    let session = run.plain_session()?;
+    let session = run.looking_session()?;
     let rows = commands::list_collections(&session, &connection).await?;
     let is_wanted = |name: &str| {
         args.names.is_empty() || args.names.iter().any(|pattern| matches_glob(pattern, name))
@@ -377,7 +377,7 @@ async fn list(run: &Run, args: &LsArgs) -> Result<Done> {
 
 async fn show(run: &Run, args: &ShowArgs) -> Result<Done> {
     let connection = run.connect(Purpose::Read)?.connection;
-    let session = run.plain_session()?;
+    let session = run.looking_session()?;
     let definition =
         commands::show_collection(&session, &connection, &CollectionName::parse(&args.name)?)
             .await?;
@@ -389,7 +389,7 @@ async fn show(run: &Run, args: &ShowArgs) -> Result<Done> {
 
 async fn create(run: &Run, args: &CreateArgs) -> Result<Done> {
     let connection = run.connect(Purpose::Write)?.connection;
-    let session = run.plain_session()?;
+    let session = run.changing_session()?;
     let name = args
         .name
         .as_deref()
@@ -401,7 +401,7 @@ async fn create(run: &Run, args: &CreateArgs) -> Result<Done> {
 
 async fn remove(run: &Run, args: &RmArgs) -> Result<Done> {
     let connected = run.connect(Purpose::Destroy)?;
-    let session = run.plain_session()?;
+    let session = run.changing_session()?;
     let request = ClearRequest {
         connection: connected.connection.clone(),
         collection: CollectionName::parse(&args.name)?,

@@ -120,7 +120,7 @@ async fn resume(run: &Run, args: &JobsResumeArgs) -> Result<Done> {
 }
 
 async fn cancel(run: &Run, args: &JobsCancelArgs) -> Result<Done> {
-    let session = run.plain_session()?;
+    let session = run.changing_session()?;
     let id = commands::find_job(&session.state, &args.id)?;
     let connection = connection(run, &session.state, &id)?;
     if args.remove_target {

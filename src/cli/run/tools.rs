@@ -12,7 +12,7 @@ use crate::sandbox::{Sandbox, Settings};
 
 pub(super) async fn health(run: &Run) -> Result<Done> {
     let connected = run.connect(Purpose::Read)?;
-    let session = run.plain_session()?;
+    let session = run.looking_session()?;
     let mut plan = commands::health(&session, &connected.connection).await?;
     plan.field("address from", &connected.origin);
     run.print_fields(&plan.fields)?;
