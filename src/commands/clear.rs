@@ -137,9 +137,15 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
     );
     plan.field("objects", grouped(count));
     target::describe_definition(&mut plan, &found.definition);
-    if !tenants.is_empty() {
-        plan.field("tenants", grouped(tenants.len() as u64));
-    }
+    plan.field(
+        "tenants",
+        if tenants.is_empty() {
+            "none".to_owned()
+        } else {
+            grouped(tenants.len() as u64)
+        },
+    )
+    .field("protocol", "REST");
     plan.field(
         "method",
         if request.delete_schema {
@@ -335,9 +341,12 @@ pub async fn clear(session: &Session, request: &ClearRequest, plan: ClearPlan) -
         chosen,
         remake,
     };
-    let summary = session
+    let outcome = session
         .run(&verb, claimed, request.collection.as_str())
-        .await?;
+        .await;
+    let folder = verb.folder.clone();
+    drop(verb);
+    let summary = outcome.map_err(|error| session.forget_refused(folder, error))?;
     Ok(Outcome {
         exit_code: summary.exit_code,
         tally: summary.tally,
@@ -350,7 +359,7 @@ async fn claim(session: &Session, request: &ClearRequest, plan: &ClearPlan) -> R
     let identity = identity(request, plan.method);
     if let Some((folder, state)) = session.unfinished(&identity)? {
         match session.unfinished {
-            Unfinished::Refuse => return Err(session.in_the_way(&state)),
+            Unfinished::Refuse => return Err(session.in_the_way(&folder, &state)),
             Unfinished::Resume => {
                 session.check_identity(&state, &identity)?;
                 check_same_life(&state, plan)?;
