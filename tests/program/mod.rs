@@ -74,6 +74,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// The number of its process.
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal).unwrap();

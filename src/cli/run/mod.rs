@@ -27,7 +27,7 @@ use super::screen::{Screen, Settings, Streams, end_early};
 use crate::commands::{Outcome, Session, Unfinished};
 use crate::engine::Stop;
 use crate::error::{Error, IoContext, Kind, Result};
-use crate::event::{Event, Reporter};
+use crate::event::{Event, Plan, Reporter};
 use crate::job::Tuning;
 use crate::journal::StateDir;
 use crate::retry::Policy;
@@ -180,6 +180,7 @@ impl Run {
 
     fn connect(&self, purpose: Purpose) -> Result<Connected> {
         let connected = connect::connect(&self.invocation, &self.environment, purpose)?;
+        self.screen.name_origin(&connected.origin);
         for warning in &connected.warnings {
             self.screen.event(&Event::Warning(warning));
         }
@@ -188,6 +189,15 @@ impl Run {
 
     fn state_dir(&self) -> Result<PathBuf> {
         connect::state_dir(&self.invocation, &self.environment)
+    }
+
+    /// A dry run touches nothing, this machine included.
+    fn state(&self) -> Result<StateDir> {
+        let path = self.state_dir()?;
+        match self.is_dry_run() {
+            true => Ok(StateDir::look(&path)),
+            false => StateDir::open(&path),
+        }
     }
 
     fn is_dry_run(&self) -> bool {
@@ -199,7 +209,7 @@ impl Run {
         let stop = Stop::new(tuning.grace);
         self.hear_signals(&stop)?;
         Ok(Session {
-            state: StateDir::open(&self.state_dir()?)?,
+            state: self.state()?,
             store: connect::journal_store(&self.environment)?,
             unfinished: unfinished(resume),
             resume_within: Duration::from_secs(24 * 3600),
@@ -216,19 +226,19 @@ impl Run {
 
     /// A session for commands that only look: a signal ends them as they are.
     fn looking_session(&self) -> Result<Session> {
-        self.plain_session(Duration::ZERO)
+        self.plain_session(StateDir::look(&self.state_dir()?), Duration::ZERO)
     }
 
     /// A session for commands that change something without a job of their own to resume.
     fn changing_session(&self) -> Result<Session> {
-        self.plain_session(Duration::from_secs(20))
+        self.plain_session(self.state()?, Duration::from_secs(20))
     }
 
-    fn plain_session(&self, grace: Duration) -> Result<Session> {
+    fn plain_session(&self, state: StateDir, grace: Duration) -> Result<Session> {
         let stop = Stop::new(grace);
         self.hear_signals(&stop)?;
         Ok(Session {
-            state: StateDir::open(&self.state_dir()?)?,
+            state,
             store: connect::journal_store(&self.environment)?,
             unfinished: Unfinished::Refuse,
             resume_within: Duration::from_secs(24 * 3600),
@@ -241,6 +251,29 @@ impl Run {
             stop,
             tuning: Tuning::default(),
         })
+    }
+
+    /// Asks before something is destroyed. A signal is heard meanwhile, and means no.
+    async fn confirm(
+        &self,
+        session: &Session,
+        plan: &Plan,
+        name: &str,
+        force: bool,
+        protect: &[String],
+    ) -> Result<()> {
+        let confirmer = self.confirmer(force, protect.to_vec());
+        let (plan, name) = (plan.clone(), name.to_owned());
+        let asked = tokio::task::spawn_blocking(move || confirmer.destroy(&plan, &name));
+        tokio::select! {
+            answer = asked => answer.map_err(|cause| {
+                Error::new(Kind::Failed, "the question could not be asked").with_cause(cause)
+            })?,
+            () = session.stop.asked() => {
+                Err(Error::new(Kind::Declined, "not confirmed: stopped at the question")
+                    .with_kept("nothing was touched"))
+            }
+        }
     }
 
     fn confirmer(&self, force: bool, protect: Vec<String>) -> Confirmer {
