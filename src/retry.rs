@@ -136,6 +136,9 @@ impl Tries<'_> {
             Reaction::Suspect => None,
             _ => return Err(error),
         };
+        if self.policy.stop.is_cancelled() {
+            return Err(interrupted(error));
+        }
         let delay = self.delay(after);
         let stuck_since = self.policy.progress.last().max(self.began);
         if self
@@ -153,7 +156,7 @@ impl Tries<'_> {
         });
         tokio::select! {
             () = tokio::time::sleep(delay) => Ok(()),
-            () = self.policy.stop.cancelled() => Err(Error::new(Kind::Interrupted, "stopped while waiting to try again").with_cause(error)),
+            () = self.policy.stop.cancelled() => Err(interrupted(error)),
         }
     }
 
@@ -168,6 +171,10 @@ impl Tries<'_> {
             asked.min(Duration::from_secs(3600)).max(jittered)
         })
     }
+}
+
+fn interrupted(error: Error) -> Error {
+    Error::new(Kind::Interrupted, "stopped while waiting to try again").with_cause(error)
 }
 
 /// "cannot reach X: refused" becomes "cannot reach X after 9 tries in 2m 5s: refused".

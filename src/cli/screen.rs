@@ -2,15 +2,17 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use indicatif::ProgressDrawTarget;
+use serde_json::Value;
 
 use super::exit::ExitCode;
 use super::output::{Clock, ColorChoice, Out, Paint};
 use super::progress::{Ending, JsonLines, Lines, Listener, Log, LogFormat, Quiet, Terminal};
 use super::render::{print_archive, render_error, render_plan};
 use crate::error::{Error, Result};
-use crate::event::{Event, Reporter};
+use crate::event::{Event, Plan, Reporter};
 
 /// What the flags say about output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,6 +69,8 @@ pub struct Screen {
     stdout: Out,
     stderr: Out,
     settings: Settings,
+    job: Mutex<Option<String>>,
+    origin: Mutex<Option<String>>,
 }
 
 impl Screen {
@@ -98,7 +102,43 @@ impl Screen {
             stdout,
             stderr,
             settings,
+            job: Mutex::default(),
+            origin: Mutex::default(),
         })
+    }
+
+    /// Says where the address of the server came from. Plans show it.
+    pub fn name_origin(&self, origin: &str) {
+        *self.origin.lock().unwrap_or_else(PoisonError::into_inner) = Some(origin.to_owned());
+    }
+
+    /// The plan with the origin of its address.
+    pub fn with_origin(&self, plan: &Plan) -> Plan {
+        let mut plan = plan.clone();
+        let server = plan.fields.iter().position(|(name, _)| name == "server");
+        let origin = self.origin.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(at), Some(origin)) = (server, &*origin) {
+            let line = ("address from".to_owned(), origin.clone());
+            plan.fields.insert(at + 1, line);
+        }
+        plan
+    }
+
+    /// The job that was last begun or gone on with, and is not finished.
+    pub fn job(&self) -> Option<String> {
+        self.job
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn note_job(&self, event: &Event<'_>) {
+        let job = match event {
+            Event::Started { job, .. } => Some(job.to_string()),
+            Event::Finished { .. } => None,
+            _ => return,
+        };
+        *self.job.lock().unwrap_or_else(PoisonError::into_inner) = job;
     }
 
     /// The log, to be installed for the other rooms' traces.
@@ -109,6 +149,17 @@ impl Screen {
     /// Where data goes, such as the rows of a listing.
     pub fn stdout(&self) -> &Out {
         &self.stdout
+    }
+
+    /// Data: `text` for people, or with `--json` one row of these members.
+    pub fn data(&self, text: impl FnOnce() -> String, members: Value) -> Result<()> {
+        match (&self.machine, members) {
+            (Some(machine), Value::Object(members)) => machine.row(members),
+            (Some(machine), value) => {
+                machine.row(serde_json::Map::from_iter([("value".to_owned(), value)]))
+            }
+            (None, _) => self.stdout.data(&text()),
+        }
     }
 
     /// Where human text goes, such as a question.
@@ -169,16 +220,32 @@ fn people(
 
 impl Reporter for Screen {
     fn event(&self, event: &Event<'_>) {
-        if let Event::Planned(plan) = event
-            && self.settings.prints_plan
-            && self.machine.is_none()
-        {
+        self.note_job(event);
+        match event {
+            Event::Planned(plan) => self.tell_plan(&self.with_origin(plan)),
+            event => self.tell(event),
+        }
+    }
+}
+
+impl Screen {
+    fn tell_plan(&self, plan: &Plan) {
+        if !self.settings.prints_plan {
+            return self.tell(&Event::Planned(plan));
+        }
+        // The plan is the data of a dry run, and told once.
+        if self.machine.is_none() {
             self.stdout.line(&render_plan(plan, self.stdout.paint()));
         }
-        let is_printed = self.settings.prints_plan && matches!(event, Event::Planned(_));
-        if !is_printed {
-            self.people.event(event);
-        }
+        self.tell_machines(&Event::Planned(plan));
+    }
+
+    fn tell(&self, event: &Event<'_>) {
+        self.people.event(event);
+        self.tell_machines(event);
+    }
+
+    fn tell_machines(&self, event: &Event<'_>) {
         if let Some(log) = &self.log {
             log.event(event);
         }
@@ -205,7 +272,6 @@ mod tests {
     use super::super::output::testing::{Captured, Hands, failing};
     use super::*;
     use crate::error::Kind;
-    use crate::event::Plan;
     use crate::job::{JobId, JobKind, Summary, Tally};
 
     struct Run {

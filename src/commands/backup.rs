@@ -66,6 +66,7 @@ pub async fn backup_into(
     if session.is_dry_run {
         return Ok(Outcome::default());
     }
+    check_destination(request)?;
     let claimed = claim(session, request, identity, &client, &found, &seen)?;
     let verb = Backup {
         storage,
@@ -77,18 +78,37 @@ pub async fn backup_into(
         seen,
         session,
     };
-    let summary = session
+    let outcome = session
         .run(&verb, claimed, request.collection.as_str())
-        .await?;
-    let path = verb.folder.state()?.archives.first().map(PathBuf::from);
-    if let Some(path) = &path {
-        verb.put_papers_beside(path)?;
+        .await;
+    if outcome.is_ok() {
+        verb.put_papers_beside()?;
     }
+    let folder = verb.folder.clone();
+    drop(verb);
+    let summary = match outcome {
+        Ok(summary) => summary,
+        Err(error) => return Err(session.forget_refused(folder, error)),
+    };
+    let path = folder.state()?.archives.first().map(PathBuf::from);
     Ok(Outcome {
         exit_code: summary.exit_code,
         tally: summary.tally,
         notes: summary.notes,
         archive: path,
+    })
+}
+
+/// Nothing is begun that could not be written; a full file system is left for a resume.
+fn check_destination(request: &BackupRequest) -> Result<()> {
+    let checked = Local::at(&request.destination).check_writable();
+    checked.map_err(|error| match error.kind() {
+        Kind::Exhausted => error,
+        _ => error
+            .with_kind(Kind::TargetRefused)
+            .within("archives cannot be written")
+            .with_kept("nothing was begun")
+            .with_hint("choose another folder with --output"),
     })
 }
 
@@ -238,6 +258,8 @@ fn plan(request: &BackupRequest, client: &Client, found: &Found, seen: &Seen) ->
     if !seen.tenants.is_empty() {
         plan.field("tenants", grouped(seen.tenants.len() as u64))
             .field("tenants left out", seen.skipped.len());
+    } else {
+        plan.field("tenants", "none");
     }
     plan.field("protocol", "REST");
     plan
@@ -253,14 +275,14 @@ fn claim(
 ) -> Result<Claimed> {
     if let Some((folder, state)) = session.unfinished(&identity)? {
         match session.unfinished {
-            Unfinished::Refuse => return Err(session.in_the_way(&state)),
-            Unfinished::Restart => discard(session, folder, &state)?,
+            Unfinished::Refuse => return Err(session.in_the_way(&folder, &state)),
+            Unfinished::Restart => discard_loudly(session, folder, &state)?,
             Unfinished::Resume if is_too_old(session, &state)? => {
                 session.warn(&format!(
                     "job {} is too old to be resumed; the backup begins anew",
                     state.job
                 ));
-                discard(session, folder, &state)?;
+                discard_loudly(session, folder, &state)?;
             }
             Unfinished::Resume => {
                 session.check_identity(&state, &identity)?;
@@ -269,11 +291,13 @@ fn claim(
             }
         }
     }
-    let claimed = session.begin(
+    // The header must come out the same in every run, whatever the server says by then.
+    session.begin(
         &Spec {
             identity,
             tuning: session.tuning.clone(),
         },
+        Some(found.definition.text()),
         |state| {
             state.incarnation = Some(seen.incarnation.shards.clone());
             state.total = Some(if request.with_data { seen.count } else { 0 });
@@ -283,10 +307,7 @@ fn claim(
                 state.extra.insert("server time".into(), time.to_string());
             }
         },
-    )?;
-    // The header must come out the same in every run, whatever the server says by then.
-    claimed.folder.save_definition(found.definition.text())?;
-    Ok(claimed)
+    )
 }
 
 /// A backup's age is that of its beginning.
@@ -320,17 +341,25 @@ fn check_same_life(session: &Session, state: &State, client: &Client, seen: &See
     Ok(())
 }
 
-/// Forgets an unfinished backup: its hidden archive and its job folder.
-pub(super) fn discard(session: &Session, folder: JobFolder, state: &State) -> Result<()> {
+/// Forgets an unfinished job: its hidden archive, if it has one, and its folder.
+pub(super) fn discard(folder: JobFolder, state: &State) -> Result<()> {
     if let Some(name) = state.extra.get("archive") {
         let storage = Local::at(&state.spec.identity.target);
         storage.remove(&format!(".{name}.partial"))?;
     }
-    session.reporter.event(&Event::Note(&format!(
-        "job {} and its unfinished archive are removed",
-        state.job
-    )));
     folder.remove()
+}
+
+/// As [`discard`], and says so.
+pub(super) fn discard_loudly(session: &Session, folder: JobFolder, state: &State) -> Result<()> {
+    discard(folder, state)?;
+    let what = match state.extra.contains_key("archive") {
+        true => " and its unfinished archive are",
+        false => " is",
+    };
+    let note = format!("job {}{what} removed", state.job);
+    session.reporter.event(&Event::Note(&note));
+    Ok(())
 }
 
 struct Backup<'a> {
@@ -347,11 +376,12 @@ struct Backup<'a> {
 impl Backup<'_> {
     /// The report, and what could not be read, where whoever finds the archive finds them; hidden, so that a pattern for
     /// archives does not match them.
-    fn put_papers_beside(&self, archive: &Path) -> Result<()> {
-        let name = archive
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
+    fn put_papers_beside(&self) -> Result<()> {
+        let archives = self.folder.state()?.archives;
+        let name = archives
+            .first()
+            .and_then(|path| Path::new(path).file_name());
+        let name = name.unwrap_or_default().to_string_lossy().into_owned();
         if let Some(report) = self.folder.report()? {
             let key = format!(".{name}.report.json");
             self.storage.put(&key, report.as_bytes())?;

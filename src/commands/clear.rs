@@ -102,15 +102,13 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
         false => Vec::new(),
     };
     check_tenants(request, &tenants, &found)?;
-    let incarnation = Incarnation::of(&client, name, &found.definition)
-        .await
-        .or_else(|error| match error.is_transient() {
-            true => Err(error),
-            false => Ok(Incarnation { shards: Vec::new() }),
-        });
     let (incarnation, count) = match &found.is_there {
         true => (
-            incarnation?,
+            policy
+                .run("look at the collection", || {
+                    Incarnation::of(&client, name, &found.definition)
+                })
+                .await?,
             count(session, &client, request, &found, &tenants).await?,
         ),
         false => (Incarnation { shards: Vec::new() }, 0),
@@ -139,9 +137,15 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
     );
     plan.field("objects", grouped(count));
     target::describe_definition(&mut plan, &found.definition);
-    if !tenants.is_empty() {
-        plan.field("tenants", grouped(tenants.len() as u64));
-    }
+    plan.field(
+        "tenants",
+        if tenants.is_empty() {
+            "none".to_owned()
+        } else {
+            grouped(tenants.len() as u64)
+        },
+    )
+    .field("protocol", "REST");
     plan.field(
         "method",
         if request.delete_schema {
@@ -337,9 +341,12 @@ pub async fn clear(session: &Session, request: &ClearRequest, plan: ClearPlan) -
         chosen,
         remake,
     };
-    let summary = session
+    let outcome = session
         .run(&verb, claimed, request.collection.as_str())
-        .await?;
+        .await;
+    let folder = verb.folder.clone();
+    drop(verb);
+    let summary = outcome.map_err(|error| session.forget_refused(folder, error))?;
     Ok(Outcome {
         exit_code: summary.exit_code,
         tally: summary.tally,
@@ -352,7 +359,7 @@ async fn claim(session: &Session, request: &ClearRequest, plan: &ClearPlan) -> R
     let identity = identity(request, plan.method);
     if let Some((folder, state)) = session.unfinished(&identity)? {
         match session.unfinished {
-            Unfinished::Refuse => return Err(session.in_the_way(&state)),
+            Unfinished::Refuse => return Err(session.in_the_way(&folder, &state)),
             Unfinished::Resume => {
                 session.check_identity(&state, &identity)?;
                 check_same_life(&state, plan)?;
@@ -378,30 +385,26 @@ async fn claim(session: &Session, request: &ClearRequest, plan: &ClearPlan) -> R
             format!("there is no collection `{}`", request.collection),
         ));
     }
-    let claimed = session.begin(
+    let policy = session.context().policy;
+    let time = policy
+        .run("ask for the server's time", || plan.client.server_time())
+        .await?;
+    let kept = remake::keep(&plan.found.definition, &plan.tenants, &plan.incarnation)?;
+    session.begin(
         &Spec {
             identity,
             tuning: session.tuning.clone(),
         },
+        Some(&kept),
         |state| {
             state.incarnation = Some(plan.incarnation.shards.clone());
             state.total = Some(plan.count);
             state.address = Some(plan.client.address().to_owned());
+            state
+                .extra
+                .extend(time.map(|time| ("server time".to_owned(), time.to_string())));
         },
-    )?;
-    let time = plan.client.server_time().await?;
-    claimed.folder.update_state(|state| {
-        state
-            .extra
-            .extend(time.map(|time| ("server time".to_owned(), time.to_string())));
-    })?;
-    remake::keep(
-        &claimed.folder,
-        &plan.found.definition,
-        &plan.tenants,
-        &plan.incarnation,
-    )?;
-    Ok(claimed)
+    )
 }
 
 fn remove(session: &Session, folder: Arc<JobFolder>, state: &State) -> Result<()> {

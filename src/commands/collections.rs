@@ -9,7 +9,7 @@ use crate::error::{Error, IoContext, Kind, Result};
 use crate::event::{Event, Plan};
 use crate::model::{CollectionName, Definition, Tenant};
 use crate::weaviate::{
-    Client, Collection, Connection, Role, TenantStatus, creatable, definitions_match, with_name,
+    Client, Collection, Connection, Role, TenantStatus, creatable, definition_holds, with_name,
 };
 
 /// One collection in a listing.
@@ -143,7 +143,7 @@ pub async fn create_collection(
             .run("add named vectors", || client.update(&name, update))
             .await?;
     }
-    for difference in definitions_match(&wanted, &made)? {
+    for difference in definition_holds(&wanted, &made)? {
         session.warn(&format!("the server made it differently: {difference}"));
     }
     session

@@ -9,14 +9,14 @@ use jiff::Timestamp;
 use super::backup::{self, BackupRequest};
 use super::clear::{self, ClearMethod, ClearRequest};
 use super::remake::Remake;
-use super::restore::{self, RestoreRequest};
+use super::restore::{self, Created, RestoreRequest};
 use super::session::{Outcome, Session, Unfinished};
 use crate::archive::Format;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Plan};
 use crate::format::Codec;
 use crate::job::{JobId, JobKind};
-use crate::journal::{JobFolder, Listed, Obligation, State, StateDir};
+use crate::journal::{JobFolder, Listed, State, StateDir};
 use crate::model::CollectionName;
 use crate::weaviate::{Client, Connection, Role};
 
@@ -206,7 +206,7 @@ pub async fn cancel_job(
         ));
     }
     if folder.obligations()?.is_empty() {
-        return backup::discard(session, folder, &state);
+        return backup::discard_loudly(session, folder, &state);
     }
     let client = Arc::new(Client::new(connection, Role::Target)?);
     let folder = Arc::new(folder);
@@ -220,34 +220,26 @@ pub async fn cancel_job(
         .discharge()
         .await?;
     }
-    for owed in folder.obligations()? {
-        settle(session, &client, &owed, remove_target).await?;
-        folder.discharge(&owed)?;
+    let owed = folder.obligations()?;
+    if let Some(created) = Created::among(&owed) {
+        match remove_target {
+            true => restore::remove_created(session, &client, &created).await?,
+            false => session.reporter.event(&Event::Note(&format!(
+                "collection `{}`, partly restored, stays as it is",
+                created.name()
+            ))),
+        }
+    }
+    for owed in &owed {
+        folder.discharge(owed)?;
     }
     match Arc::try_unwrap(folder) {
-        Ok(folder) => backup::discard(session, folder, &state),
+        Ok(folder) => backup::discard_loudly(session, folder, &state),
         Err(_) => Err(Error::new(
             Kind::Locked,
             format!("job {id} is still in use"),
         )),
     }
-}
-
-async fn settle(
-    session: &Session,
-    client: &Client,
-    owed: &Obligation,
-    remove_target: bool,
-) -> Result<()> {
-    if let Obligation::CreatedCollection { name, shards, .. } = owed {
-        if remove_target {
-            return restore::remove_created(session, client, name, shards).await;
-        }
-        session.reporter.event(&Event::Note(&format!(
-            "collection `{name}`, partly restored, stays as it is"
-        )));
-    }
-    Ok(())
 }
 
 /// Forgets finished jobs that are older than `older_than`; unfinished ones are never touched. Returns which.

@@ -21,6 +21,6 @@ pub use demo::demo;
 pub use jobs::{
     address_of_job, cancel_job, describe_job, find_job, list_jobs, prune_jobs, resume_job, status,
 };
-pub use restore::{RestoreRequest, merge_question, restore};
+pub use restore::{RestoreRequest, merge_question, restart_question, restore};
 pub use session::{Outcome, Session, Unfinished};
 pub use verify::{reseal, verify};

@@ -27,23 +27,21 @@ pub(super) struct Kept {
     pub incarnation: Incarnation,
 }
 
-/// Keeps a collection's definition, tenants and incarnation in the job folder; durable on return.
+/// A collection's definition, tenants and incarnation, as the job folder keeps them.
 pub(super) fn keep(
-    folder: &JobFolder,
     definition: &Definition,
     tenants: &[TenantState],
     incarnation: &Incarnation,
-) -> Result<()> {
+) -> Result<String> {
     let kept = Kept {
         version: 1,
         definition: definition.clone(),
         tenants: tenants.to_vec(),
         incarnation: incarnation.clone(),
     };
-    let text = serde_json::to_string(&kept).map_err(|cause| {
+    serde_json::to_string(&kept).map_err(|cause| {
         Error::new(Kind::Failed, "the definition cannot be kept").with_cause(cause)
-    })?;
-    folder.save_definition(&text)
+    })
 }
 
 /// What the job folder keeps, if it does.

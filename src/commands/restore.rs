@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::session::{Claimed, Outcome, Session, Unfinished, fact, fact_number, grouped};
+use super::session::{self, Claimed, Outcome, Session, Unfinished, fact, fact_number, grouped};
 use super::target;
 use crate::archive::{Archive, ArchiveSource, Contents};
 use crate::engine::{Facts, Verb};
@@ -14,7 +14,7 @@ use crate::journal::{JobFolder, Obligation, State};
 use crate::model::{CollectionName, Definition, Tenant};
 use crate::weaviate::{
     Client, Collection, CollectionSink, Connection, Incarnation, Role, TenantState, TenantStatus,
-    creatable, definitions_match, with_name,
+    creatable, definition_holds, with_name,
 };
 
 /// What `col restore` was asked for, one archive.
@@ -72,7 +72,13 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
         name: name.clone(),
         definition,
     };
-    let summary = session.run(&verb, claimed, name.as_str()).await?;
+    let outcome = session.run(&verb, claimed, name.as_str()).await;
+    if outcome.as_ref().is_err_and(session::is_refusal) {
+        verb.disclaim().await?;
+    }
+    let folder = verb.folder.clone();
+    drop(verb);
+    let summary = outcome.map_err(|error| session.forget_refused(folder, error))?;
     Ok(Outcome {
         exit_code: summary.exit_code,
         tally: summary.tally,
@@ -260,9 +266,13 @@ fn plan(
         },
     );
     target::describe_definition(&mut plan, &header.definition);
-    if !archive.tenants().is_empty() {
-        plan.field("tenants", archive.tenants().len());
-    }
+    plan.field(
+        "tenants",
+        match archive.tenants().len() {
+            0 => "none".to_owned(),
+            tenants => grouped(tenants as u64),
+        },
+    );
     plan.field(
         "conflicts",
         if request.merge {
@@ -316,7 +326,7 @@ async fn claim(
 ) -> Result<Claimed> {
     if let Some((folder, state)) = session.unfinished(&identity)? {
         match session.unfinished {
-            Unfinished::Refuse => return Err(session.in_the_way(&state)),
+            Unfinished::Refuse => return Err(session.in_the_way(&folder, &state)),
             Unfinished::Resume => {
                 session.check_identity(&state, &identity)?;
                 return session.go_on(folder);
@@ -340,48 +350,135 @@ async fn restart(
     name: &CollectionName,
     folder: JobFolder,
 ) -> Result<Claimed> {
-    for obligation in folder.obligations()? {
-        if let Obligation::CreatedCollection {
-            name: created,
-            shards,
-            ..
-        } = &obligation
-        {
-            remove_created(session, client, created, shards).await?;
-        }
-        folder.discharge(&obligation)?;
+    let owed = folder.obligations()?;
+    if let Some(created) = Created::among(&owed) {
+        remove_created(session, client, &created).await?;
+    }
+    for obligation in &owed {
+        folder.discharge(obligation)?;
     }
     folder.remove()?;
-    let there = client.collection(name).await?;
+    let policy = session.context().policy;
+    let there = policy
+        .run("look for the collection", || client.collection(name))
+        .await?;
     check_target(request, client, name, &there).await?;
     begin(session, request, identity, archive, client)
+}
+
+/// The collection that a job made or was about to make, from what it owes.
+pub(super) struct Created {
+    name: CollectionName,
+    /// None if its making was claimed and never acknowledged.
+    shards: Vec<String>,
+}
+
+impl Created {
+    pub(super) fn among(owed: &[Obligation]) -> Option<Created> {
+        let claims = owed.iter().filter_map(|owed| match owed {
+            Obligation::CreatedCollection { name, shards, .. } => Some((name, shards)),
+            _ => None,
+        });
+        // The claim comes first, what came of it last.
+        let (name, shards) = claims.last()?;
+        Some(Created {
+            name: CollectionName::parse(name).ok()?,
+            shards: shards.clone(),
+        })
+    }
+
+    pub(super) fn name(&self) -> &CollectionName {
+        &self.name
+    }
+
+    /// Its definition, if the collection is there: the one that was made, or an empty one of the claimed name.
+    async fn find(&self, client: &Client) -> Result<Option<Definition>> {
+        let Collection::Found(definition) = client.collection(&self.name).await? else {
+            return Ok(None);
+        };
+        let now = Incarnation::of(client, &self.name, &definition).await?;
+        let ours = Incarnation {
+            shards: self.shards.clone(),
+        };
+        let is_ours = match self.shards.is_empty() {
+            true => {
+                !definition.has_tenants()? && client.count(&self.name, &Tenant::NONE).await? == 0
+            }
+            false => ours.may_equal(&now),
+        };
+        match is_ours {
+            true => Ok(Some(definition)),
+            false => Err(Error::new(
+                Kind::TargetRefused,
+                format!(
+                    "collection `{}` cannot be shown to be the one that the job created",
+                    self.name
+                ),
+            )
+            .with_hint("remove it yourself, or restore under another name")),
+        }
+    }
+}
+
+/// The question before a restart: what it would remove and the name to be typed; nothing if it would remove no data.
+pub async fn restart_question(
+    session: &Session,
+    request: &RestoreRequest,
+) -> Result<Option<(Plan, CollectionName)>> {
+    let archive = Archive::open(&request.archive)?;
+    let name = request
+        .name
+        .clone()
+        .unwrap_or_else(|| archive.header().collection.clone());
+    let identity = identity(request, &archive, &name)?;
+    let Some((folder, state)) = session.unfinished(&identity)? else {
+        return Ok(None);
+    };
+    let Some(created) = Created::among(&folder.obligations()?) else {
+        return Ok(None);
+    };
+    let client = Client::new(&request.connection, Role::Target)?;
+    let version = target::version(session, &client).await?;
+    let policy = session.context().policy;
+    let found = policy.run("look for the collection", || created.find(&client));
+    let Some(definition) = found.await? else {
+        return Ok(None);
+    };
+    let mut plan = Plan::new(format!(
+        "remove collection `{}`, which job {} created, and restore it from the beginning",
+        created.name, state.job
+    ));
+    let server = format!("{} (Weaviate {version})", client.address());
+    plan.field("server", server);
+    if !definition.has_tenants()? {
+        let count = policy.run("count objects", || {
+            client.count(&created.name, &Tenant::NONE)
+        });
+        match count.await? {
+            0 => return Ok(None),
+            count => plan.field("objects", grouped(count)),
+        };
+    }
+    Ok(Some((plan, created.name)))
 }
 
 pub(super) async fn remove_created(
     session: &Session,
     client: &Client,
-    created: &str,
-    shards: &[String],
+    created: &Created,
 ) -> Result<()> {
-    let name = CollectionName::parse(created)?;
-    let Collection::Found(definition) = client.collection(&name).await? else {
+    let policy = session.context().policy;
+    let found = policy.run("look for the collection", || created.find(client));
+    if found.await?.is_none() {
         return Ok(());
-    };
-    let now = Incarnation::of(client, &name, &definition).await?;
-    let ours = Incarnation {
-        shards: shards.to_vec(),
-    };
-    if shards.is_empty() || !ours.may_equal(&now) {
-        return Err(Error::new(
-            Kind::TargetRefused,
-            format!("collection `{name}` cannot be shown to be the one that the job created"),
-        )
-        .with_hint("remove it yourself, or restore under another name"));
     }
+    let name = &created.name;
     session.reporter.event(&Event::Note(&format!(
         "collection `{name}`, which the job created, is removed"
     )));
-    client.delete(&name).await
+    policy
+        .run("remove the collection", || client.delete(name))
+        .await
 }
 
 fn begin(
@@ -396,6 +493,7 @@ fn begin(
             identity,
             tuning: session.tuning.clone(),
         },
+        None,
         |state| {
             state.total = Some(if request.skip_data {
                 0
@@ -461,7 +559,7 @@ impl Restore<'_> {
 
     /// An existing collection: the one to merge into, or our own whose creation was not acknowledged.
     async fn accept(&self, found: Definition) -> Result<Definition> {
-        let differences = definitions_match(&self.definition, &found)?;
+        let differences = definition_holds(&self.definition, &found)?;
         if !self.request.merge && !self.is_ours(&found).await? {
             return Err(Error::new(
                 Kind::TargetRefused,
@@ -510,7 +608,28 @@ impl Restore<'_> {
                 shards: Vec::new(),
             })?;
         self.client.create(&creatable.create).await?;
-        self.complete().await
+        match self.complete().await {
+            Err(error) if session::is_refusal(&error) => {
+                // Made by this very call: ours beyond doubt.
+                self.client.delete(&self.name).await?;
+                Err(error)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Strikes out claims to a collection that is not there.
+    async fn disclaim(&self) -> Result<()> {
+        if !matches!(
+            self.client.collection(&self.name).await?,
+            Collection::Missing
+        ) {
+            return Ok(());
+        }
+        for owed in self.folder.obligations()? {
+            self.folder.discharge(&owed)?;
+        }
+        Ok(())
     }
 
     /// The second step of a creation, and a look at what came of both. May be repeated.
@@ -527,7 +646,7 @@ impl Restore<'_> {
                 ),
             ));
         };
-        self.check_definition(&definitions_match(&self.definition, &made)?)?;
+        self.check_definition(&definition_holds(&self.definition, &made)?)?;
         Ok(made)
     }
 

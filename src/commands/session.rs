@@ -126,13 +126,22 @@ impl Session {
         }
     }
 
-    /// A new job, its journal begun.
-    pub(super) fn begin(&self, spec: &Spec, fill: impl FnOnce(&mut State)) -> Result<Claimed> {
-        let folder = Arc::new(self.state.create(spec, self.store)?);
-        let state = folder.update_state(fill)?;
+    /// A new job, its journal begun. With the job appears what it cannot go on without: its state as `fill` leaves
+    /// it, and the text of a definition.
+    pub(super) fn begin(
+        &self,
+        spec: &Spec,
+        definition: Option<&str>,
+        fill: impl FnOnce(&mut State),
+    ) -> Result<Claimed> {
+        let folder = self.state.create_with(spec, self.store, |folder| {
+            folder.update_state(fill)?;
+            definition.map_or(Ok(()), |text| folder.save_definition(text))
+        })?;
         let opened = folder.open_store()?;
+        let state = folder.state()?;
         Ok(Claimed {
-            folder,
+            folder: Arc::new(folder),
             opened,
             state,
             is_resumed: false,
@@ -177,7 +186,10 @@ impl Session {
     }
 
     /// Says that an unfinished job is in the way.
-    pub(super) fn in_the_way(&self, state: &State) -> Error {
+    pub(super) fn in_the_way(&self, folder: &JobFolder, state: &State) -> Error {
+        // After a kill the summary is a little behind; the journal is not.
+        let opened = folder.open_store().map(|opened| opened.job.tally);
+        let tally = opened.unwrap_or(state.tally);
         let kind = state.spec.identity.kind;
         let what = describe(state);
         let why = state
@@ -192,7 +204,7 @@ impl Session {
                 state.job
             ),
         )
-        .with_kept(kept(kind, &state.tally, state.total))
+        .with_kept(kept(kind, &tally, state.total))
         .with_hint("pass --resume to go on with it, or --restart to begin anew")
     }
 
@@ -220,7 +232,9 @@ impl Session {
         let outcome = engine::run(verb, folder.clone(), opened, &self.context()).await;
         match outcome {
             Ok(summary) => {
-                folder.write_report(&report(&folder.state()?, &summary))?;
+                // What a clear without batches has done is in its summary alone.
+                let state = folder.update_state(|state| state.tally = summary.tally)?;
+                folder.write_report(&report(&state, &summary))?;
                 folder.delete_journal()?;
                 self.reporter.event(&Event::Finished {
                     job: folder.id(),
@@ -229,6 +243,22 @@ impl Session {
                 Ok(summary)
             }
             Err(error) => Err(self.explain(error, &folder)),
+        }
+    }
+
+    /// A refusal before the first committed batch leaves nothing behind: the job goes, unless something is owed.
+    pub(super) fn forget_refused(&self, folder: Arc<JobFolder>, error: Error) -> Error {
+        let (Ok(state), Ok(owed)) = (folder.state(), folder.obligations()) else {
+            return error;
+        };
+        if !is_refusal(&error) || state.tally.batches > 0 || !owed.is_empty() {
+            return error;
+        }
+        let gone = Arc::into_inner(folder).map(|folder| super::backup::discard(folder, &state));
+        match gone {
+            Some(Ok(())) => error.with_kept("nothing was written, and no job is left"),
+            // It is listed, and can be cancelled.
+            _ => error,
         }
     }
 
@@ -259,6 +289,14 @@ impl Session {
 pub(super) fn resumed(state: &State) -> u32 {
     let runs = state.extra.get("resumed");
     runs.and_then(|runs| runs.parse().ok()).unwrap_or(0)
+}
+
+/// Refused for good by an end: no later run can make it good.
+pub(super) fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        Kind::SourceRefused | Kind::TargetRefused | Kind::Incompatible
+    )
 }
 
 fn describe(state: &State) -> String {

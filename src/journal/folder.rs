@@ -36,6 +36,10 @@ impl JobFolder {
         }
     }
 
+    pub(super) fn moved_to(self, path: PathBuf) -> Self {
+        JobFolder { path, ..self }
+    }
+
     /// The job.
     pub fn id(&self) -> &JobId {
         &self.id

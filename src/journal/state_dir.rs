@@ -45,7 +45,13 @@ impl StateDir {
     pub fn open(path: &Path) -> Result<Self> {
         let jobs = path.join("jobs");
         let refused = |error: Error| {
+            // That a part of the path is missing is no answer to what was asked for.
+            let kind = match error.kind() {
+                Kind::NotFound => Kind::Failed,
+                kind => kind,
+            };
             error
+                .with_kind(kind)
                 .within(format!(
                     "the state directory `{}` is of no use",
                     path.display()
@@ -61,6 +67,14 @@ impl StateDir {
         };
         state_dir.sweep();
         Ok(state_dir)
+    }
+
+    /// The directory as it is, for who only looks: nothing is made or checked, and one that is missing has no jobs.
+    pub fn look(path: &Path) -> Self {
+        StateDir {
+            jobs: path.join("jobs"),
+            around: Around::default(),
+        }
     }
 
     /// Puts `wrap` around every journal that is opened from here on, as `storage::Hooked` is put around a storage:
@@ -122,7 +136,11 @@ impl StateDir {
     fn names(&self) -> Result<Vec<String>> {
         let listing = || format!("cannot list `{}`", self.jobs.display());
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.jobs).doing(listing)? {
+        let entries = match fs::read_dir(&self.jobs) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(names),
+            entries => entries.doing(listing)?,
+        };
+        for entry in entries {
             names.extend(entry.doing(listing)?.file_name().into_string());
         }
         Ok(names)
@@ -130,15 +148,27 @@ impl StateDir {
 
     /// A new job with its first `state.json`, durable and locked.
     pub fn create(&self, spec: &Spec, store: StoreKind) -> Result<JobFolder> {
+        self.create_with(spec, store, |_| Ok(()))
+    }
+
+    /// A new job with what `fill` writes into its folder: a crash leaves all of it, or no job at all.
+    pub fn create_with(
+        &self,
+        spec: &Spec,
+        store: StoreKind,
+        fill: impl FnOnce(&JobFolder) -> Result<()>,
+    ) -> Result<JobFolder> {
         let id = self.free_id();
         let hidden = self.jobs.join(format!(".new-{id}"));
         durable::create_folder(&hidden)?;
         let lock = Lock::take(&hidden.join("lock"), &format!("job {id}"))?;
         let state = State::new(id.clone(), spec.clone(), store);
         durable::write(&hidden.join("state.json"), &state.to_json()?)?;
-        let folder = self.folder(&id);
-        durable::rename(&hidden, &folder)?;
-        Ok(JobFolder::locked(id, folder, lock, self.around.clone()))
+        let folder = JobFolder::locked(id.clone(), hidden.clone(), lock, self.around.clone());
+        fill(&folder)?;
+        let path = self.folder(&id);
+        durable::rename(&hidden, &path)?;
+        Ok(folder.moved_to(path))
     }
 
     fn free_id(&self) -> JobId {

@@ -20,6 +20,14 @@ impl Local {
         Local { root: root.into() }
     }
 
+    /// Makes the folder if it is missing and writes a probe into it.
+    pub fn check_writable(&self) -> Result<()> {
+        let probe = format!(".probe-{}", uuid::Uuid::new_v4().simple());
+        self.make_folder("")?;
+        self.put(&probe, b"")?;
+        self.remove(&probe)
+    }
+
     fn parent(&self, key: &str) -> PathBuf {
         match key.rsplit_once('/') {
             Some((folder, _)) => self.path(folder),

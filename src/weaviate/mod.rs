@@ -21,6 +21,6 @@ pub use connection::Connection;
 pub use erase::{CollectionEraser, IdSource};
 pub use incarnation::Incarnation;
 pub use properties::PropertyRules;
-pub use schema::{creatable, definitions_match, with_name};
+pub use schema::{creatable, definition_holds, definitions_match, with_name};
 pub use sink::CollectionSink;
 pub use source::CollectionSource;

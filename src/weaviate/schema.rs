@@ -152,7 +152,27 @@ fn rename_targets(class: &mut Value, old: &str, new: &str) {
 /// the order of members and the automation flags of tenants are not compared. Empty means that they match.
 pub fn definitions_match(one: &Definition, two: &Definition) -> Result<Vec<String>> {
     let mut differences = Vec::new();
-    compare("", &comparable(one)?, &comparable(two)?, &mut differences);
+    compare(
+        "",
+        &comparable(one)?,
+        &comparable(two)?,
+        false,
+        &mut differences,
+    );
+    Ok(differences)
+}
+
+/// As [`definitions_match`], but what `asked` does not name may be whatever the server made of it: documents of other
+/// hands leave out defaults, and an older server knew fewer settings.
+pub fn definition_holds(asked: &Definition, made: &Definition) -> Result<Vec<String>> {
+    let mut differences = Vec::new();
+    compare(
+        "",
+        &comparable(asked)?,
+        &comparable(made)?,
+        true,
+        &mut differences,
+    );
     Ok(differences)
 }
 
@@ -178,22 +198,43 @@ fn sort_by_name(properties: Option<&mut Value>) {
     }
 }
 
-fn compare(path: &str, one: &Value, two: &Value, differences: &mut Vec<String>) {
+fn compare(
+    path: &str,
+    one: &Value,
+    two: &Value,
+    may_be_silent: bool,
+    differences: &mut Vec<String>,
+) {
     match (one, two) {
         (Value::Object(ours), Value::Object(theirs)) => {
             let names: std::collections::BTreeSet<&String> =
                 ours.keys().chain(theirs.keys()).collect();
             for name in names {
+                if may_be_silent && !ours.contains_key(name) {
+                    continue;
+                }
                 let (one, two) = (
                     ours.get(name).unwrap_or(&Value::Null),
                     theirs.get(name).unwrap_or(&Value::Null),
                 );
-                compare(&format!("{path}/{name}"), one, two, differences);
+                compare(
+                    &format!("{path}/{name}"),
+                    one,
+                    two,
+                    may_be_silent,
+                    differences,
+                );
             }
         }
         (Value::Array(ours), Value::Array(theirs)) if ours.len() == theirs.len() => {
             for (index, (one, two)) in ours.iter().zip(theirs).enumerate() {
-                compare(&format!("{path}/{index}"), one, two, differences);
+                compare(
+                    &format!("{path}/{index}"),
+                    one,
+                    two,
+                    may_be_silent,
+                    differences,
+                );
             }
         }
         _ if one == two || (is_void(one) && is_void(two)) => {}

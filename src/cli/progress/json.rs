@@ -1,7 +1,7 @@
 //! JSON lines for programs, one object a line, schema 1: fields are only ever added.
 //!
 //! Types are `plan`, `status` (at most once a second), `retry`, `reject` (the first ten; `rejects.jsonl` has all),
-//! `error` and, always last, `summary` with `exit_code`. Every line has `schema`, `type`, `time` and `job`.
+//! `row` (what a listing or a look shows), `error` and, always last, `summary` with `exit_code`. Every line has `schema`, `type`, `time` and `job`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -68,6 +68,11 @@ impl JsonLines {
             Error::new(crate::error::Kind::Failed, "cannot write a line of JSON").with_cause(cause)
         })?;
         self.out.data(&text)
+    }
+
+    /// One row of data.
+    pub fn row(&self, members: serde_json::Map<String, serde_json::Value>) -> Result<()> {
+        self.write("row", &self.told().story, members)
     }
 
     fn plan(&self, story: &Story, plan: &Plan) -> Result<()> {

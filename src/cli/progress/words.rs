@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::numbers;
 use super::super::output::Paint;
-use super::super::render::{clean, render_error, render_plan, render_summary};
+use super::super::render::{clean, render_error, render_plan, render_summary, render_table};
 use super::{Ending, Story};
 use crate::event::Event;
 
@@ -52,6 +52,7 @@ impl Detail {
                 self.paint.doubtful("warning:"),
                 clean(text)
             )],
+            Event::Differences(differences) => vec![differing(differences)],
             Event::Note(text) => vec![format!("note: {}", clean(text))],
             Event::Stopping => {
                 vec![
@@ -125,6 +126,17 @@ impl Detail {
         let error = ending.error.map(|error| render_error(error, self.paint));
         unsaid.into_iter().chain(error).collect()
     }
+}
+
+fn differing(differences: &[(String, String, String)]) -> String {
+    let or_dash = |text: &String| match text.is_empty() {
+        true => "-".to_owned(),
+        false => text.clone(),
+    };
+    let rows = differences
+        .iter()
+        .map(|(name, then, now)| vec![name.clone(), or_dash(then), or_dash(now)]);
+    render_table(&["", "begun with", "asked for now"], rows, &[])
 }
 
 fn more_rejects(story: &Story) -> Option<String> {

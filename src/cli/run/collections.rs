@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
+
 use super::super::args::backup::{BackupArgs, Compression, Format as FormatArg};
 use super::super::args::collections::{
     ClearArgs, ClearMethod as MethodArg, ColCommand, CreateArgs, LsArgs, RmArgs, ShowArgs,
@@ -10,7 +12,7 @@ use super::super::args::restore::{RestoreArgs, VerifyArgs};
 use super::super::config::Purpose;
 use super::super::exit::ExitCode;
 use super::super::numbers;
-use super::super::protect::matches_glob;
+use super::super::protect::{matches_glob, refuse_protected};
 use super::super::render::{render_fields, render_table};
 use super::{Done, Run};
 use crate::archive::{Archive, Format};
@@ -122,10 +124,10 @@ async fn choose(
             false => vec![CollectionName::parse(wanted)?],
         };
         if matching.is_empty() {
-            return Err(Error::new(
-                Kind::NotFound,
-                format!("no collection matches `{wanted}`"),
-            ));
+            return Err(
+                Error::new(Kind::NotFound, format!("no collection matches `{wanted}`"))
+                    .with_hint("`elysiactl col ls` lists them"),
+            );
         }
         names.extend(matching);
     }
@@ -212,9 +214,16 @@ async fn restore(run: &Run, args: &RestoreArgs) -> Result<Done> {
             merge: args.merge,
             force_schema: args.force_schema,
         };
-        let outcome = match args.merge && !run.is_dry_run() {
-            true => merge(run, args, &session, &request, &connected.protect).await,
-            false => commands::restore(&session, &request).await,
+        if args.merge {
+            let archived = || {
+                Archive::open(Path::new(file)).map(|archive| archive.header().collection.clone())
+            };
+            let name = request.name.clone().map_or_else(archived, Ok)?;
+            refuse_protected(name.as_str(), &connected.protect)?;
+        }
+        let outcome = match run.is_dry_run() {
+            true => commands::restore(&session, &request).await,
+            false => ask_and_restore(run, args, &session, &request, &connected.protect).await,
         };
         if !all.goes_on(run, file, outcome, true) {
             break;
@@ -223,17 +232,26 @@ async fn restore(run: &Run, args: &RestoreArgs) -> Result<Done> {
     Ok(all.done())
 }
 
-/// Writing into a collection that holds data is asked about, unless the job goes on with its own.
-async fn merge(
+/// Removing what an earlier run has restored, and writing into a collection that holds data, are asked about; a job
+/// that goes on with its own is not.
+async fn ask_and_restore(
     run: &Run,
     args: &RestoreArgs,
     session: &Session,
     request: &RestoreRequest,
     protect: &[String],
 ) -> Result<Outcome> {
-    if let Some((plan, name)) = commands::merge_question(session, request).await? {
-        run.confirmer(args.force, protect.to_vec())
-            .destroy(&plan, name.as_str())?;
+    let mut questions = Vec::new();
+    if args.resume.restart {
+        questions.extend(commands::restart_question(session, request).await?);
+    }
+    if args.merge {
+        questions.extend(commands::merge_question(session, request).await?);
+    }
+    for (plan, name) in questions {
+        let plan = run.screen.with_origin(&plan);
+        run.confirm(session, &plan, name.as_str(), args.force, protect)
+            .await?;
     }
     commands::restore(session, request).await
 }
@@ -258,7 +276,7 @@ async fn clear(run: &Run, args: &ClearArgs) -> Result<Done> {
     let session = run.session(&args.tuning, &args.resume)?;
     let request = ClearRequest {
         connection: connected.connection.clone(),
-        collection: CollectionName::parse(&args.name)?,
+        collection: unprotected(&args.name, &connected.protect)?,
         delete_schema: args.delete_schema,
         method: match args.method {
             MethodArg::Auto => ClearMethod::Auto,
@@ -267,23 +285,31 @@ async fn clear(run: &Run, args: &ClearArgs) -> Result<Done> {
         },
         tenants: args.tenants.clone(),
     };
-    let mut plan = commands::plan_clear(&session, &request).await?;
-    plan.plan.field("address from", &connected.origin);
+    let plan = commands::plan_clear(&session, &request).await?;
     run.screen.event(&Event::Planned(&plan.plan));
     if run.is_dry_run() {
-        super::super::protect::refuse_protected(&args.name, &connected.protect)?;
         return Ok(Done::default());
     }
-    // A resumed job was agreed to before; protection holds all the same.
+    // A resumed job was agreed to before.
     let force = args.force || plan.is_going_on;
-    run.confirmer(force, connected.protect.clone())
-        .destroy(&plan.plan, request.collection.as_str())?;
+    let (shown, name) = (run.screen.with_origin(&plan.plan), &request.collection);
+    run.confirm(&session, &shown, name.as_str(), force, &connected.protect)
+        .await?;
     if let Some(destination) = &args.backup_to {
         back_up_first(run, args, &session, &connected.connection, destination).await?;
     }
     commands::clear(&session, &request, plan)
         .await
         .map(Done::from)
+}
+
+/// The name of a collection that may be destroyed: the protection holds as typed and as the server spells it, and
+/// before the server is asked anything.
+fn unprotected(name: &str, protect: &[String]) -> Result<CollectionName> {
+    refuse_protected(name, protect)?;
+    let name = CollectionName::parse(name)?;
+    refuse_protected(name.as_str(), protect)?;
+    Ok(name)
 }
 
 /// `--backup-to`: nothing is cleared without an archive that was read back whole.
@@ -351,45 +377,45 @@ async fn verify(run: &Run, args: &VerifyArgs) -> Result<Done> {
 
 async fn list(run: &Run, args: &LsArgs) -> Result<Done> {
     let connection = run.connect(Purpose::Read)?.connection;
-    let session = run.plain_session()?;
+    let session = run.looking_session()?;
     let rows = commands::list_collections(&session, &connection).await?;
     let is_wanted = |name: &str| {
         args.names.is_empty() || args.names.iter().any(|pattern| matches_glob(pattern, name))
     };
-    let rows: Vec<Vec<String>> = rows
+    let rows = rows
         .into_iter()
         .filter(|row| is_wanted(row.name.as_str()))
         .map(|row| {
-            let count = row.count.map_or("-".to_owned(), numbers::count);
-            let tenants = row
-                .tenants
-                .map_or("-".to_owned(), |tenants| numbers::count(tenants as u64));
-            vec![row.name.to_string(), count, tenants, row.vectors]
+            let name = row.name.to_string();
+            vec![
+                name.into(),
+                row.count.into(),
+                row.tenants.into(),
+                row.vectors.into(),
+            ]
         })
         .collect();
-    run.print_rows(
-        &["collection", "objects", "tenants", "vectors"],
-        rows,
-        &[1, 2],
-    )?;
+    run.print_rows(&["collection", "objects", "tenants", "vectors"], rows)?;
     Ok(Done::default())
 }
 
 async fn show(run: &Run, args: &ShowArgs) -> Result<Done> {
     let connection = run.connect(Purpose::Read)?.connection;
-    let session = run.plain_session()?;
+    let session = run.looking_session()?;
     let definition =
         commands::show_collection(&session, &connection, &CollectionName::parse(&args.name)?)
             .await?;
-    run.screen
-        .stdout()
-        .data(&format!("{:#}", definition.value()?))?;
+    let definition = definition.value()?;
+    run.screen.data(
+        || format!("{definition:#}"),
+        json!({"collection": definition["class"], "definition": definition}),
+    )?;
     Ok(Done::default())
 }
 
 async fn create(run: &Run, args: &CreateArgs) -> Result<Done> {
     let connection = run.connect(Purpose::Write)?.connection;
-    let session = run.plain_session()?;
+    let session = run.changing_session()?;
     let name = args
         .name
         .as_deref()
@@ -401,66 +427,63 @@ async fn create(run: &Run, args: &CreateArgs) -> Result<Done> {
 
 async fn remove(run: &Run, args: &RmArgs) -> Result<Done> {
     let connected = run.connect(Purpose::Destroy)?;
-    let session = run.plain_session()?;
+    let session = run.changing_session()?;
     let request = ClearRequest {
         connection: connected.connection.clone(),
-        collection: CollectionName::parse(&args.name)?,
+        collection: unprotected(&args.name, &connected.protect)?,
         delete_schema: true,
         method: ClearMethod::Auto,
         tenants: Vec::new(),
     };
     let mut plan = commands::plan_clear(&session, &request).await?;
     plan.plan.title = format!("remove collection `{}`", request.collection);
-    plan.plan.field("address from", &connected.origin);
     run.screen.event(&Event::Planned(&plan.plan));
     if run.is_dry_run() {
         return Ok(Done::default());
     }
-    run.confirmer(args.force, connected.protect.clone())
-        .destroy(&plan.plan, request.collection.as_str())?;
+    let (shown, name) = (run.screen.with_origin(&plan.plan), &request.collection);
+    let protect = &connected.protect;
+    run.confirm(&session, &shown, name.as_str(), args.force, protect)
+        .await?;
     commands::clear(&session, &request, plan)
         .await
         .map(Done::from)
 }
 
 impl Run {
-    /// Names and values on standard output, as JSON if asked for.
+    /// Names and values on standard output; with `--json` as a plan has them.
     pub(super) fn print_fields(&self, fields: &[(String, String)]) -> Result<()> {
-        match self.invocation.cli.output.json {
-            true => Ok(()),
-            false => self.screen.stdout().data(&render_fields(fields)),
-        }
+        let members: Vec<Value> = fields
+            .iter()
+            .map(|(name, value)| json!({"name": name, "value": value}))
+            .collect();
+        self.screen
+            .data(|| render_fields(fields), json!({"fields": members}))
     }
 
-    /// Rows on standard output.
-    pub(super) fn print_rows(
-        &self,
-        heading: &[&str],
-        rows: Vec<Vec<String>>,
-        numbers: &[usize],
-    ) -> Result<()> {
+    /// Rows on standard output. What is missing is null, for people a dash.
+    pub(super) fn print_rows(&self, heading: &[&str], rows: Vec<Vec<Value>>) -> Result<()> {
         if !self.invocation.cli.output.json {
-            return self
-                .screen
-                .stdout()
-                .data(&render_table(heading, rows, numbers));
+            let is_number = |column: &usize| rows.iter().any(|row| row[*column].is_number());
+            let numbers: Vec<usize> = (0..heading.len()).filter(is_number).collect();
+            let rows = rows.iter().map(|row| row.iter().map(cell).collect());
+            let table = render_table(heading, rows, &numbers);
+            return self.screen.stdout().data(&table);
         }
         for row in rows {
-            let members = heading
-                .iter()
-                .map(|name| (*name).to_owned())
-                .zip(row.into_iter().map(serde_json::Value::String));
-            let line = serde_json::Value::Object(
-                [
-                    ("schema".to_owned(), 1.into()),
-                    ("type".to_owned(), "row".into()),
-                ]
-                .into_iter()
-                .chain(members)
-                .collect(),
-            );
-            self.screen.stdout().data(&line.to_string())?;
+            let names = heading.iter().map(|name| (*name).to_owned());
+            let members = Value::Object(names.zip(row).collect());
+            self.screen.data(String::new, members)?;
         }
         Ok(())
+    }
+}
+
+fn cell(value: &Value) -> String {
+    match (value, value.as_u64()) {
+        (_, Some(number)) => numbers::count(number),
+        (Value::Null, _) => "-".to_owned(),
+        (Value::String(text), _) => text.clone(),
+        (other, _) => other.to_string(),
     }
 }

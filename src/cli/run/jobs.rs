@@ -1,18 +1,20 @@
 //! `jobs …`.
 
+use serde_json::{Value, json};
+
 use super::super::args::job::ResumeArgs;
 use super::super::args::tools::{
     JobArgs, JobsCancelArgs, JobsCommand, JobsLsArgs, JobsPruneArgs, JobsResumeArgs,
 };
 use super::super::config::Purpose;
 use super::super::numbers;
+use super::connect::Connected;
 use super::{Done, Run};
 use crate::commands;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Plan, Reporter};
 use crate::job::JobId;
 use crate::journal::{Listed, StateDir};
-use crate::weaviate::Connection;
 
 pub(super) async fn run(run: &Run, command: &JobsCommand) -> Result<Done> {
     match command {
@@ -25,7 +27,7 @@ pub(super) async fn run(run: &Run, command: &JobsCommand) -> Result<Done> {
 }
 
 fn list(run: &Run, args: &JobsLsArgs) -> Result<Done> {
-    let state = StateDir::open(&run.state_dir()?)?;
+    let state = StateDir::look(&run.state_dir()?);
     let jobs = commands::list_jobs(&state)?;
     let rows = jobs
         .iter()
@@ -37,50 +39,41 @@ fn list(run: &Run, args: &JobsLsArgs) -> Result<Done> {
             "job", "kind", "source", "target", "status", "done", "of", "exit", "started",
         ],
         rows,
-        &[5, 6, 7],
     )?;
     Ok(Done::default())
 }
 
-fn row(listed: &Listed) -> Vec<String> {
-    let status = commands::status(listed).to_owned();
+fn row(listed: &Listed) -> Vec<Value> {
+    let status = commands::status(listed);
+    let id = listed.id.to_string();
     match &listed.state {
         Err(error) => {
-            let dash = || "-".to_owned();
-            vec![
-                listed.id.to_string(),
-                dash(),
-                error.to_string(),
-                dash(),
-                status,
-                dash(),
-                dash(),
-                dash(),
-                dash(),
-            ]
+            let mut row = vec![Value::Null; 9];
+            (row[0], row[2], row[4]) = (id.into(), error.to_string().into(), status.into());
+            row
         }
         Ok(state) => {
             let identity = &state.spec.identity;
-            let code = state
-                .exit_code
-                .or(state.stopped.as_ref().map(|stopped| stopped.exit_code));
+            let stopped = state.stopped.as_ref().map(|stopped| stopped.exit_code);
             vec![
-                listed.id.to_string(),
-                identity.kind.to_string(),
-                identity.source.clone(),
-                identity.target.clone(),
-                status,
-                numbers::count(state.tally.accepted),
-                state.total.map_or("-".to_owned(), numbers::count),
-                code.map_or("-".to_owned(), |code| code.to_string()),
-                state.started.clone(),
+                id.into(),
+                identity.kind.to_string().into(),
+                identity.source.clone().into(),
+                Some(identity.target.clone())
+                    .filter(|target| !target.is_empty())
+                    .into(),
+                status.into(),
+                state.tally.accepted.into(),
+                state.total.into(),
+                state.exit_code.or(stopped).into(),
+                state.started.clone().into(),
             ]
         }
     }
 }
 
 fn show(run: &Run, args: &JobArgs) -> Result<Done> {
-    let state = StateDir::open(&run.state_dir()?)?;
+    let state = StateDir::look(&run.state_dir()?);
     let id = commands::find_job(&state, &args.id)?;
     let listed = commands::list_jobs(&state)?
         .into_iter()
@@ -93,15 +86,15 @@ fn show(run: &Run, args: &JobArgs) -> Result<Done> {
 }
 
 /// The address of this run if one is given, else the one that the job was last at work with.
-fn connection(run: &Run, state: &StateDir, id: &JobId) -> Result<Connection> {
-    let connected = run.connect(Purpose::Write)?;
-    let mut connection = connected.connection;
+fn connect(run: &Run, state: &StateDir, id: &JobId) -> Result<Connected> {
+    let mut connected = run.connect(Purpose::Write)?;
     if connected.is_default
         && let Some(address) = commands::address_of_job(state, id)?
     {
-        connection.url = address;
+        connected.connection.url = address;
+        run.screen.name_origin(&format!("job {id}"));
     }
-    Ok(connection)
+    Ok(connected)
 }
 
 async fn resume(run: &Run, args: &JobsResumeArgs) -> Result<Done> {
@@ -113,16 +106,18 @@ async fn resume(run: &Run, args: &JobsResumeArgs) -> Result<Done> {
         },
     )?;
     let id = commands::find_job(&session.state, &args.id)?;
-    let connection = connection(run, &session.state, &id)?;
-    commands::resume_job(&session, &id, &connection)
+    let connected = connect(run, &session.state, &id)?;
+    let connection = &connected.connection;
+    commands::resume_job(&session, &id, connection)
         .await
         .map(Done::from)
 }
 
 async fn cancel(run: &Run, args: &JobsCancelArgs) -> Result<Done> {
-    let session = run.plain_session()?;
+    let session = run.changing_session()?;
     let id = commands::find_job(&session.state, &args.id)?;
-    let connection = connection(run, &session.state, &id)?;
+    let connected = connect(run, &session.state, &id)?;
+    let connection = &connected.connection;
     if args.remove_target {
         let listed = commands::list_jobs(&session.state)?
             .into_iter()
@@ -133,10 +128,10 @@ async fn cancel(run: &Run, args: &JobsCancelArgs) -> Result<Done> {
             .unwrap_or_default();
         let mut plan = Plan::new(format!("cancel job {id} and remove collection `{target}`"));
         plan.field("server", &connection.url);
-        run.confirmer(args.force, Vec::new())
-            .destroy(&plan, &target)?;
+        run.confirm(&session, &plan, &target, args.force, &connected.protect)
+            .await?;
     }
-    commands::cancel_job(&session, &id, &connection, args.remove_target).await?;
+    commands::cancel_job(&session, &id, connection, args.remove_target).await?;
     Ok(Done::default())
 }
 
@@ -153,7 +148,8 @@ fn prune(run: &Run, args: &JobsPruneArgs) -> Result<Done> {
         numbers::counted(pruned.len() as u64, "job")
     )));
     for id in pruned {
-        run.screen.stdout().data(id.as_str())?;
+        run.screen
+            .data(|| id.to_string(), json!({"job": id.as_str()}))?;
     }
     Ok(Done::default())
 }

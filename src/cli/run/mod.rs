@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 
 use super::args::job::{ResumeArgs, TuningArgs};
 use super::args::{self, Command, Environment, Invocation, Refusal};
@@ -25,8 +26,8 @@ use super::progress::Ending;
 use super::screen::{Screen, Settings, Streams, end_early};
 use crate::commands::{Outcome, Session, Unfinished};
 use crate::engine::Stop;
-use crate::error::{Error, IoContext, Result};
-use crate::event::{Event, Reporter};
+use crate::error::{Error, IoContext, Kind, Result};
+use crate::event::{Event, Plan, Reporter};
 use crate::job::Tuning;
 use crate::journal::StateDir;
 use crate::retry::Policy;
@@ -109,8 +110,11 @@ fn run_invocation(invocation: Invocation, environment: Environment) -> ExitCode 
         invocation,
         environment,
         screen: screen.clone(),
+        gave_up: Arc::default(),
     };
-    let done = runtime.block_on(run.command()).unwrap_or_else(Done::from);
+    let done = runtime
+        .block_on(run.command_or_signal())
+        .unwrap_or_else(Done::from);
     // What still runs is given up: everything that counts is durable.
     runtime.shutdown_timeout(Duration::from_millis(200));
     screen.end(&Ending {
@@ -132,9 +136,35 @@ pub(super) struct Run {
     invocation: Invocation,
     environment: Environment,
     screen: Arc<Screen>,
+    /// Told when a signal came and its grace is over.
+    gave_up: Arc<Notify>,
 }
 
+/// The engine keeps the grace itself; what is not the engine's is given up this much later.
+const AFTER_GRACE: Duration = Duration::from_secs(1);
+
 impl Run {
+    /// What a signal leaves in flight for too long is dropped: it looks like a crash, which every job survives.
+    async fn command_or_signal(&self) -> Result<Done> {
+        tokio::select! {
+            done = self.command() => done,
+            () = self.gave_up.notified() => Err(self.given_up()),
+        }
+    }
+
+    fn given_up(&self) -> Error {
+        let error = Error::new(
+            Kind::Interrupted,
+            "stopped before the end: what was in flight did not come to its end in time",
+        );
+        match self.screen.job() {
+            Some(job) => error.with_hint(format!("`elysiactl jobs resume {job}` goes on")),
+            None => error
+                .with_kept("no job was begun")
+                .with_hint("run the same command again"),
+        }
+    }
+
     async fn command(&self) -> Result<Done> {
         match &self.invocation.cli.command {
             Command::Col(command) => collections::run(self, command).await,
@@ -150,6 +180,7 @@ impl Run {
 
     fn connect(&self, purpose: Purpose) -> Result<Connected> {
         let connected = connect::connect(&self.invocation, &self.environment, purpose)?;
+        self.screen.name_origin(&connected.origin);
         for warning in &connected.warnings {
             self.screen.event(&Event::Warning(warning));
         }
@@ -158,6 +189,15 @@ impl Run {
 
     fn state_dir(&self) -> Result<PathBuf> {
         connect::state_dir(&self.invocation, &self.environment)
+    }
+
+    /// A dry run touches nothing, this machine included.
+    fn state(&self) -> Result<StateDir> {
+        let path = self.state_dir()?;
+        match self.is_dry_run() {
+            true => Ok(StateDir::look(&path)),
+            false => StateDir::open(&path),
+        }
     }
 
     fn is_dry_run(&self) -> bool {
@@ -169,7 +209,7 @@ impl Run {
         let stop = Stop::new(tuning.grace);
         self.hear_signals(&stop)?;
         Ok(Session {
-            state: StateDir::open(&self.state_dir()?)?,
+            state: self.state()?,
             store: connect::journal_store(&self.environment)?,
             unfinished: unfinished(resume),
             resume_within: Duration::from_secs(24 * 3600),
@@ -184,12 +224,21 @@ impl Run {
         })
     }
 
-    /// A session for commands that begin no job.
-    fn plain_session(&self) -> Result<Session> {
-        let stop = Stop::new(Duration::from_secs(20));
+    /// A session for commands that only look: a signal ends them as they are.
+    fn looking_session(&self) -> Result<Session> {
+        self.plain_session(StateDir::look(&self.state_dir()?), Duration::ZERO)
+    }
+
+    /// A session for commands that change something without a job of their own to resume.
+    fn changing_session(&self) -> Result<Session> {
+        self.plain_session(self.state()?, Duration::from_secs(20))
+    }
+
+    fn plain_session(&self, state: StateDir, grace: Duration) -> Result<Session> {
+        let stop = Stop::new(grace);
         self.hear_signals(&stop)?;
         Ok(Session {
-            state: StateDir::open(&self.state_dir()?)?,
+            state,
             store: connect::journal_store(&self.environment)?,
             unfinished: Unfinished::Refuse,
             resume_within: Duration::from_secs(24 * 3600),
@@ -202,6 +251,29 @@ impl Run {
             stop,
             tuning: Tuning::default(),
         })
+    }
+
+    /// Asks before something is destroyed. A signal is heard meanwhile, and means no.
+    async fn confirm(
+        &self,
+        session: &Session,
+        plan: &Plan,
+        name: &str,
+        force: bool,
+        protect: &[String],
+    ) -> Result<()> {
+        let confirmer = self.confirmer(force, protect.to_vec());
+        let (plan, name) = (plan.clone(), name.to_owned());
+        let asked = tokio::task::spawn_blocking(move || confirmer.destroy(&plan, &name));
+        tokio::select! {
+            answer = asked => answer.map_err(|cause| {
+                Error::new(Kind::Failed, "the question could not be asked").with_cause(cause)
+            })?,
+            () = session.stop.asked() => {
+                Err(Error::new(Kind::Declined, "not confirmed: stopped at the question")
+                    .with_kept("nothing was touched"))
+            }
+        }
     }
 
     fn confirmer(&self, force: bool, protect: Vec<String>) -> Confirmer {
@@ -219,7 +291,7 @@ impl Run {
             (SignalKind::terminate(), ExitCode::SECOND_TERMINATE),
         ] {
             let mut signals = signal(kind).doing(|| "cannot listen for signals".to_owned())?;
-            let (stop, screen) = (stop.clone(), self.screen.clone());
+            let (stop, screen, gave_up) = (stop.clone(), self.screen.clone(), self.gave_up.clone());
             tokio::spawn(async move {
                 while signals.recv().await.is_some() {
                     if stop.is_asked() {
@@ -227,6 +299,11 @@ impl Run {
                     }
                     screen.event(&Event::Stopping);
                     stop.ask();
+                    let (grace, gave_up) = (stop.grace() + AFTER_GRACE, gave_up.clone());
+                    tokio::spawn(async move {
+                        tokio::time::sleep(grace).await;
+                        gave_up.notify_one();
+                    });
                 }
             });
         }

@@ -1,5 +1,7 @@
 //! `health`, `config`, `completions`, `man`, `sandbox`, `demo`.
 
+use serde_json::{Value, json};
+
 use super::super::args::pages;
 use super::super::args::tools::{CompletionsArgs, DemoArgs, ManArgs, SandboxArgs};
 use super::super::config::Purpose;
@@ -12,22 +14,28 @@ use crate::sandbox::{Sandbox, Settings};
 
 pub(super) async fn health(run: &Run) -> Result<Done> {
     let connected = run.connect(Purpose::Read)?;
-    let session = run.plain_session()?;
-    let mut plan = commands::health(&session, &connected.connection).await?;
-    plan.field("address from", &connected.origin);
+    let session = run.looking_session()?;
+    let plan = commands::health(&session, &connected.connection).await?;
+    let plan = run.screen.with_origin(&plan);
     run.print_fields(&plan.fields)?;
     Ok(Done::default())
 }
 
 pub(super) fn show_config(run: &Run) -> Result<Done> {
     let rows = connect::show(&run.invocation, &run.environment)?;
-    run.print_rows(&["setting", "value", "from"], rows, &[])?;
+    let rows = rows
+        .into_iter()
+        .map(|row| row.into_iter().map(Value::from).collect())
+        .collect();
+    run.print_rows(&["setting", "value", "from"], rows)?;
     Ok(Done::default())
 }
 
 pub(super) fn completions(run: &Run, args: &CompletionsArgs) -> Result<Done> {
     let script = String::from_utf8_lossy(&pages::completions(args.shell)).into_owned();
-    run.screen.stdout().data(script.trim_end())?;
+    let script = script.trim_end();
+    run.screen
+        .data(|| script.to_owned(), json!({"script": script}))?;
     Ok(Done::default())
 }
 
@@ -41,7 +49,8 @@ pub(super) fn manual(run: &Run, args: &ManArgs) -> Result<Done> {
         return Ok(Done::default());
     }
     let page = String::from_utf8_lossy(&pages::manual(&args.command)?).into_owned();
-    run.screen.stdout().data(page.trim_end())?;
+    let page = page.trim_end();
+    run.screen.data(|| page.to_owned(), json!({"page": page}))?;
     Ok(Done::default())
 }
 
@@ -59,7 +68,8 @@ pub(super) async fn sandbox(run: &Run, args: &SandboxArgs) -> Result<Done> {
     if args.objects > 0 {
         sandbox.store().fill("Article", args.objects, args.dims, 1);
     }
-    run.screen.stdout().data(&sandbox.url())?;
+    run.screen
+        .data(|| sandbox.url(), json!({"url": sandbox.url()}))?;
     stop.asked().await;
     sandbox.stop().await;
     Ok(Done::default())
@@ -82,7 +92,7 @@ pub(super) async fn demo(run: &Run, args: &DemoArgs) -> Result<Done> {
     std::fs::create_dir_all(&folder).doing(|| format!("cannot create `{}`", folder.display()))?;
     let say = |line: &str| {
         // A reader that went away has seen enough.
-        let _ = run.screen.stdout().data(line);
+        let _ = run.screen.data(|| line.to_owned(), json!({"line": line}));
     };
     let outcome = commands::demo(args.objects, &folder, &say).await;
     if !is_kept {

@@ -1,0 +1,15 @@
+//! What a user types and sees: plans, questions, exit codes, exact words, and nothing touched where nothing was asked for.
+
+#[path = "../program/mod.rs"]
+mod program;
+
+mod archives;
+mod commands;
+mod conflicts;
+mod output;
+mod owner;
+mod plans;
+mod questions;
+mod refusals;
+mod terminal;
+mod words;

@@ -1,0 +1,35 @@
+//! Comparing words: the parts that differ from run to run have names.
+
+use crate::program::{Ended, World};
+
+/// The text with the address as URL, the folder as DIR, and job ids as JOB.
+pub fn named(world: &World, text: &str) -> String {
+    let mut text = text
+        .replace(&world.sandbox.url(), "URL")
+        .replace(&world.path().display().to_string(), "DIR");
+    for job in world.jobs() {
+        text = text.replace(job.job.as_str(), "JOB");
+    }
+    text
+}
+
+/// Runs what must fail with this code and these words, print nothing, and change nothing on the server.
+#[track_caller]
+pub fn fails(world: &World, words: &str, code: i32, expected: &str) -> Ended {
+    let before = world.writes();
+    let ended = world.run(words).with(code);
+    assert_eq!(named(world, &ended.stderr), expected, "`{words}`");
+    assert_eq!(ended.stdout, "", "`{words}`");
+    assert_eq!(world.writes(), before, "`{words}` changed something");
+    ended
+}
+
+/// The last words only: the error with what belongs to it.
+#[track_caller]
+pub fn fails_at_last(world: &World, words: &str, code: i32, expected: &str) -> Ended {
+    let ended = world.run(words).with(code);
+    let text = named(world, &ended.stderr);
+    let error = text.find("error: ").map_or("", |at| &text[at..]);
+    assert_eq!(error, expected, "`{words}`: {text}");
+    ended
+}
