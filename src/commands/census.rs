@@ -13,12 +13,15 @@ use crate::journal::JobFolder;
 use crate::model::{CollectionName, Key, ObjectId, Tenant, Times};
 use crate::pipe::{Budget, Page, Source, Vector, Visit};
 use crate::retry::Policy;
-use crate::weaviate::{Client, CollectionSource};
+use crate::weaviate::{Client, CollectionSource, is_closed};
 
 const PAGE: Budget = Budget {
     objects: 1_000,
     bytes: 4 << 20,
 };
+
+/// A request that fails so often holds the reason itself.
+const ALIKE_TRIES: u32 = 3;
 
 /// What was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -120,17 +123,64 @@ pub(super) async fn remains(
     let (mut stuck, mut newer) = (0_u64, 0_u64);
     let mut live = InOrder::of(policy, live, vec![Bounds::ALL_KEYS]);
     while let Some((key, times)) = live.next().await? {
-        if times.created >= began {
+        if !is_older(times.created, began) {
             newer += 1;
             continue;
         }
-        client.delete_object(name, &key).await?;
-        stuck += u64::from(client.has_object(name, &key).await?);
+        stuck += u64::from(is_stuck(policy, client, name, &key).await?);
     }
     Ok(Facts::from([
         ("stuck".into(), stuck.to_string()),
         ("left".into(), (stuck + newer).to_string()),
     ]))
+}
+
+/// The server tells its time in whole seconds, rounded down.
+pub(super) fn is_older(created: i64, began: i64) -> bool {
+    created < began + 1_000
+}
+
+/// Deletes one object by its own address. True if the server fails at it again and again while it answers otherwise.
+async fn is_stuck(
+    policy: &Policy,
+    client: &Client,
+    name: &CollectionName,
+    key: &Key,
+) -> Result<bool> {
+    let mut tries = policy.tries("delete an object");
+    let mut failures = 0;
+    loop {
+        match client.delete_object(name, key).await {
+            Ok(()) => break,
+            Err(error) if error.reaction() == Reaction::Suspect && !is_closed(&error) => {
+                failures += 1;
+                if failures >= ALIKE_TRIES {
+                    break;
+                }
+                tries.pause(error).await?;
+            }
+            Err(error) => tries.pause(error).await?,
+        }
+    }
+    policy
+        .run("look for an object", || client.has_object(name, key))
+        .await
+}
+
+/// The first objects of a collection, at most so many; the time of one that cannot be read is zero.
+pub(super) async fn first(
+    policy: &Policy,
+    live: &CollectionSource,
+    most: usize,
+) -> Result<Vec<(Key, Times)>> {
+    let mut live = InOrder::of(policy, live, vec![Bounds::ALL_KEYS]);
+    let mut first = Vec::new();
+    while first.len() < most
+        && let Some(next) = live.next().await?
+    {
+        first.push(next);
+    }
+    Ok(first)
 }
 
 /// The keys that a backup could not read, from its file of rejects.

@@ -8,6 +8,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::kept::{self, Kept};
 use super::remake::{self, Remake};
 use super::session::{Claimed, Outcome, Session, Unfinished, fact_number, grouped};
 use super::target::{self, Found};
@@ -21,6 +22,11 @@ use crate::weaviate::{
     Client, Collection, CollectionEraser, CollectionSource, Connection, IdSource, Incarnation,
     Role, TenantState, TenantStatus,
 };
+
+/// A fact: the server version on which the definition was proven to come back equal.
+const PROVEN: &str = "proven on";
+/// A fact: why it was not.
+const UNPROVEN: &str = "unproven";
 
 /// How a collection is emptied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,7 +107,7 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
             .or_else(missing_is_empty)?,
         false => Vec::new(),
     };
-    check_tenants(request, &tenants, &found)?;
+    check_tenants(request, &tenants)?;
     let (incarnation, count) = match &found.is_there {
         true => (
             policy
@@ -200,7 +206,11 @@ async fn find_or_interrupted(
     let Some((folder, _)) = session.unfinished(&identity(request, ClearMethod::Auto))? else {
         return Ok(None);
     };
-    let Some(kept) = remake::read_kept(&folder)? else {
+    let is_ours = request.delete_schema || remake::owes_a_collection(&folder)?;
+    if !is_ours {
+        return Ok(None);
+    }
+    let Some(kept) = Kept::read(&folder)? else {
         return Ok(None);
     };
     Ok(Some(Found {
@@ -210,7 +220,7 @@ async fn find_or_interrupted(
     }))
 }
 
-fn check_tenants(request: &ClearRequest, tenants: &[TenantState], found: &Found) -> Result<()> {
+fn check_tenants(request: &ClearRequest, tenants: &[TenantState]) -> Result<()> {
     if let Some(unknown) = request
         .tenants
         .iter()
@@ -224,19 +234,20 @@ fn check_tenants(request: &ClearRequest, tenants: &[TenantState], found: &Found)
             ),
         ));
     }
-    let _ = found;
-    let is_away =
-        |tenant: &&TenantState| !matches!(tenant.status, TenantStatus::Hot | TenantStatus::Cold);
-    match tenants.iter().find(is_away) {
-        Some(tenant) if !request.delete_schema => Err(Error::new(
+    match tenants
+        .iter()
+        .find(|tenant| request.tenants.contains(&tenant.name) && tenant.status != TenantStatus::Hot)
+    {
+        Some(tenant) => Err(Error::new(
             Kind::TargetRefused,
             format!(
-                "tenant `{}` of `{}` is offloaded; it could not be made again",
+                "tenant `{}` of `{}` is not active; its objects cannot be deleted by id",
                 tenant.name, request.collection
             ),
         )
-        .with_hint("load it first, or name other tenants with --tenant")),
-        _ => Ok(()),
+        .with_hint("activate it first")),
+        None if request.delete_schema || !request.tenants.is_empty() => Ok(()),
+        None => remake::check_states(&request.collection, tenants),
     }
 }
 
@@ -267,11 +278,8 @@ fn chosen(request: &ClearRequest, found: &Found, tenants: &[TenantState]) -> Res
     let is_chosen = |tenant: &&TenantState| {
         request.tenants.is_empty() || request.tenants.contains(&tenant.name)
     };
-    let active = tenants
-        .iter()
-        .filter(is_chosen)
-        .filter(|tenant| tenant.status == TenantStatus::Hot);
-    Ok(active.map(|tenant| Tenant::named(&tenant.name)).collect())
+    let chosen: Vec<TenantState> = tenants.iter().filter(is_chosen).cloned().collect();
+    Ok(kept::active(&chosen))
 }
 
 fn choose_method(
@@ -337,8 +345,13 @@ pub async fn clear(session: &Session, request: &ClearRequest, plan: ClearPlan) -
         folder: claimed.folder.clone(),
         state: claimed.state.clone(),
         client: plan.client.clone(),
+        version: plan.found.version.clone(),
         method: plan.method,
         chosen,
+        has_sleepers: plan
+            .tenants
+            .iter()
+            .any(|tenant| tenant.status != TenantStatus::Hot),
         remake,
     };
     let outcome = session
@@ -362,7 +375,7 @@ async fn claim(session: &Session, request: &ClearRequest, plan: &ClearPlan) -> R
             Unfinished::Refuse => return Err(session.in_the_way(&folder, &state)),
             Unfinished::Resume => {
                 session.check_identity(&state, &identity)?;
-                check_same_life(&state, plan)?;
+                check_same_life(session, &state, plan, request).await?;
                 return session.go_on(folder);
             }
             Unfinished::Restart => {
@@ -373,7 +386,7 @@ async fn claim(session: &Session, request: &ClearRequest, plan: &ClearPlan) -> R
                     name: request.collection.clone(),
                     folder: folder.clone(),
                 };
-                remake.discharge().await?;
+                remake.discharge(&session.first_contact()).await?;
                 drop(remake);
                 remove(session, folder, &state)?;
             }
@@ -389,22 +402,33 @@ async fn claim(session: &Session, request: &ClearRequest, plan: &ClearPlan) -> R
     let time = policy
         .run("ask for the server's time", || plan.client.server_time())
         .await?;
-    let kept = remake::keep(&plan.found.definition, &plan.tenants, &plan.incarnation)?;
-    session.begin(
-        &Spec {
-            identity,
-            tuning: session.tuning.clone(),
-        },
-        Some(&kept),
-        |state| {
-            state.incarnation = Some(plan.incarnation.shards.clone());
-            state.total = Some(plan.count);
-            state.address = Some(plan.client.address().to_owned());
-            state
-                .extra
-                .extend(time.map(|time| ("server time".to_owned(), time.to_string())));
-        },
+    let witnesses = kept::witnesses(
+        &policy,
+        &plan.client,
+        &request.collection,
+        &plan.found.definition,
+        &plan.tenants,
+        &plan.incarnation,
     )
+    .await?;
+    let kept = Kept::new(
+        plan.found.definition.clone(),
+        plan.tenants.clone(),
+        plan.incarnation.clone(),
+        witnesses,
+    );
+    let spec = Spec {
+        identity,
+        tuning: session.tuning.clone(),
+    };
+    session.begin(&spec, Some(&kept.to_text()?), |state| {
+        state.incarnation = Some(plan.incarnation.shards.clone());
+        state.total = Some(plan.count);
+        state.address = Some(plan.client.address().to_owned());
+        state
+            .extra
+            .extend(time.map(|time| ("server time".to_owned(), time.to_string())));
+    })
 }
 
 fn remove(session: &Session, folder: Arc<JobFolder>, state: &State) -> Result<()> {
@@ -420,22 +444,62 @@ fn remove(session: &Session, folder: Arc<JobFolder>, state: &State) -> Result<()
     }
 }
 
-/// By id, another life of the collection is not ours to empty. By creation, the kept shard names are compared later.
-fn check_same_life(state: &State, plan: &ClearPlan) -> Result<()> {
+/// By id, another life of the collection is not ours to empty: other shards, or, where shards say nothing, objects
+/// that are all younger than the job. By creation, this is looked at right before the deletion.
+async fn check_same_life(
+    session: &Session,
+    state: &State,
+    plan: &ClearPlan,
+    request: &ClearRequest,
+) -> Result<()> {
+    if plan.method != ClearMethod::ById {
+        return Ok(());
+    }
     let then = Incarnation {
         shards: state.incarnation.clone().unwrap_or_default(),
     };
-    if plan.method == ClearMethod::ById && !then.may_equal(&plan.incarnation) {
-        return Err(Error::new(
-            Kind::Mismatch,
-            format!(
-                "collection `{}` was deleted and created again since job {} began",
-                state.spec.identity.source, state.job
-            ),
-        )
-        .with_hint("pass --restart to clear the new one"));
+    let is_same = match then.shards.is_empty() || plan.incarnation.shards.is_empty() {
+        false => then == plan.incarnation,
+        true => {
+            let source = CollectionSource::new(
+                plan.client.clone(),
+                request.collection.clone(),
+                chosen(request, &plan.found, &plan.tenants)?,
+                false,
+            );
+            let first = super::census::first(&session.context().policy, &source, 16).await?;
+            let began = began(state)?;
+            let is_old = |created: i64| super::census::is_older(created, began);
+            first.is_empty() || first.iter().any(|(_, times)| is_old(times.created))
+        }
+    };
+    match is_same {
+        true => Ok(()),
+        false => Err(another_life(request, state)),
     }
-    Ok(())
+}
+
+fn another_life(request: &ClearRequest, state: &State) -> Error {
+    Error::new(
+        Kind::Mismatch,
+        format!(
+            "collection `{}` was deleted and created again since job {} began",
+            request.collection, state.job
+        ),
+    )
+    .with_hint("pass --restart to clear the new one")
+}
+
+/// By the server's clock, in Unix milliseconds.
+fn began(state: &State) -> Result<i64> {
+    match state
+        .extra
+        .get("server time")
+        .and_then(|time| time.parse().ok())
+    {
+        Some(time) => Ok(time),
+        None => Ok(state.started_at()?.as_millisecond()),
+    }
 }
 
 struct Clear<'a> {
@@ -444,14 +508,20 @@ struct Clear<'a> {
     folder: Arc<JobFolder>,
     state: State,
     client: Arc<Client>,
+    /// Of the server.
+    version: String,
     method: ClearMethod,
     chosen: Vec<Tenant>,
+    /// True if some tenants are inactive.
+    has_sleepers: bool,
     remake: Remake,
 }
 
 impl Clear<'_> {
-    fn is_by_id(&self) -> bool {
-        self.method == ClearMethod::ById && !self.request.delete_schema
+    /// Asked for, or because the proof failed.
+    fn is_by_id(&self, job: &Job) -> bool {
+        let is_asked_for = self.method == ClearMethod::ById || job.facts.contains_key(UNPROVEN);
+        is_asked_for && !self.request.delete_schema
     }
 
     fn says(&self, doing: &str) {
@@ -469,26 +539,45 @@ impl Clear<'_> {
         }
     }
 
-    async fn prepare_recreate(&self, number: u32) -> Result<Option<Facts>> {
+    async fn prepare_recreate(&self, number: u32, job: &Job) -> Result<Option<Facts>> {
         match number {
             0 => {
                 self.says("prove with a scratch collection that the definition comes back equal");
-                self.remake.prove(self.state.job.as_str()).await?;
-                Ok(Some(Facts::new()))
+                let proven = Facts::from([(PROVEN.into(), self.version.clone())]);
+                match self.remake.prove().await {
+                    Ok(()) => Ok(Some(proven)),
+                    Err(error) => self.without_proof(error).map(Some),
+                }
             }
-            1 => {
+            1 if !self.is_by_id(job) => {
                 self.says("delete the collection and create it again");
-                self.remake.recreate().await.map(Some)
+                let is_proven = job.facts.get(PROVEN) == Some(&self.version);
+                self.remake.recreate(is_proven).await.map(Some)
             }
             _ => Ok(None),
         }
     }
 
-    fn source(&self) -> CollectionSource {
-        let tenants = if self.is_by_id() {
-            self.chosen.clone()
-        } else {
-            Vec::new()
+    /// Objects are deleted by id instead, unless it was asked for otherwise or some could not be reached.
+    fn without_proof(&self, error: Error) -> Result<Facts> {
+        let is_about_the_definition =
+            matches!(error.kind(), Kind::Incompatible | Kind::TargetRefused);
+        if error.is_transient()
+            || !is_about_the_definition
+            || self.request.method != ClearMethod::Auto
+            || self.has_sleepers
+        {
+            return Err(error);
+        }
+        self.session
+            .warn(&format!("{error}; its objects are deleted by id"));
+        Ok(Facts::from([(UNPROVEN.into(), error.message().to_owned())]))
+    }
+
+    fn source(&self, job: &Job) -> CollectionSource {
+        let tenants = match self.is_by_id(job) {
+            true => self.chosen.clone(),
+            false => Vec::new(),
         };
         CollectionSource::new(
             self.client.clone(),
@@ -499,47 +588,38 @@ impl Clear<'_> {
     }
 
     /// What is there after all: created since the job began, or impossible to delete.
-    async fn take_stock(&self) -> Result<Facts> {
+    async fn take_stock(&self, job: &Job) -> Result<Facts> {
+        let name = &self.request.collection;
         if self.request.delete_schema {
-            return match self.client.collection(&self.request.collection).await? {
+            return match self.client.collection(name).await? {
                 Collection::Missing => Ok(Facts::new()),
-                _ => Err(Error::transient(format!(
-                    "collection `{}` is there again",
-                    self.request.collection
-                ))),
+                _ => Err(self.remake.somebody_elses()),
             };
         }
         let mut left = 0;
-        for tenant in &self.chosen {
-            left += self.client.count(&self.request.collection, tenant).await?;
+        for tenant in &self.live(job).await? {
+            left += self.client.count(name, tenant).await?;
         }
         let mut facts = Facts::from([("left".into(), left.to_string())]);
-        if left > 0 && self.is_by_id() {
-            let remains = super::census::remains(
-                &self.session.context().policy,
-                &self.client,
-                &self.request.collection,
-                &self.source(),
-                self.began()?,
-            )
-            .await?;
-            facts.extend(remains);
+        if left > 0 && self.is_by_id(job) {
+            let policy = self.session.context().policy;
+            let began = began(&self.folder.state()?)?;
+            let source = self.source(job);
+            facts
+                .extend(super::census::remains(&policy, &self.client, name, &source, began).await?);
         }
         Ok(facts)
     }
 
-    /// By the server's clock, in Unix milliseconds.
-    fn began(&self) -> Result<i64> {
-        match self
-            .folder
-            .state()?
-            .extra
-            .get("server time")
-            .and_then(|time| time.parse().ok())
-        {
-            Some(time) => Ok(time),
-            None => Ok(self.state.started_at()?.as_millisecond()),
+    /// The tenants that are counted: those that were emptied, or all that are there after a creation.
+    async fn live(&self, job: &Job) -> Result<Vec<Tenant>> {
+        if self.is_by_id(job) || self.chosen == [Tenant::NONE] {
+            return Ok(self.chosen.clone());
         }
+        self.client
+            .tenants(&self.request.collection)
+            .await
+            .map(|tenants| kept::active(&tenants))
     }
 }
 
@@ -547,22 +627,25 @@ impl Verb for Clear<'_> {
     type Source = IdSource;
     type Sink = CollectionEraser;
 
-    async fn prepare(&self, number: u32, _: &Job) -> Result<Option<Facts>> {
-        match (self.request.delete_schema, self.is_by_id()) {
+    async fn prepare(&self, number: u32, job: &Job) -> Result<Option<Facts>> {
+        match (self.request.delete_schema, self.method == ClearMethod::ById) {
             (true, _) => self.prepare_drop(number).await,
-            (false, false) => self.prepare_recreate(number).await,
+            (false, false) => self.prepare_recreate(number, job).await,
             (false, true) => Ok(None),
         }
     }
 
-    async fn ends(&self, _: &Job) -> Result<(IdSource, CollectionEraser)> {
+    async fn ends(&self, job: &Job) -> Result<(IdSource, CollectionEraser)> {
+        if self.is_by_id(job) && !self.remake.has_the_old_shards().await? {
+            return Err(another_life(&self.request, &self.state));
+        }
         let eraser = CollectionEraser::new(self.client.clone(), self.request.collection.clone());
-        Ok((IdSource::new(self.source()), eraser))
+        Ok((IdSource::new(self.source(job)), eraser))
     }
 
-    async fn finish(&self, number: u32, _: &Job) -> Result<Option<Facts>> {
+    async fn finish(&self, number: u32, job: &Job) -> Result<Option<Facts>> {
         match number {
-            0 => self.take_stock().await.map(Some),
+            0 => self.take_stock(job).await.map(Some),
             _ => Ok(None),
         }
     }
@@ -585,8 +668,14 @@ impl Verb for Clear<'_> {
             ));
             exit_code = 3;
         }
+        if let Some(first) = job.facts.get("differs") {
+            notes.push(format!(
+                "the definition reads back otherwise than it was: {first}"
+            ));
+            exit_code = 3;
+        }
         let mut tally = job.tally;
-        if !self.is_by_id() {
+        if !self.is_by_id(job) {
             tally.accepted = self.state.total.unwrap_or(0);
         }
         Summary {

@@ -217,7 +217,7 @@ pub async fn cancel_job(
             name,
             folder: folder.clone(),
         }
-        .discharge()
+        .discharge(&session.first_contact())
         .await?;
     }
     let owed = folder.obligations()?;
@@ -245,6 +245,7 @@ pub async fn cancel_job(
 /// Forgets finished jobs that are older than `older_than`; unfinished ones are never touched. Returns which.
 pub fn prune_jobs(state: &StateDir, older_than: Duration, is_dry_run: bool) -> Result<Vec<JobId>> {
     let mut pruned = Vec::new();
+    let mut refused = None;
     for listed in state.jobs()? {
         let Ok(job) = &listed.state else { continue };
         let age = Timestamp::now()
@@ -253,12 +254,16 @@ pub fn prune_jobs(state: &StateDir, older_than: Duration, is_dry_run: bool) -> R
         if !job.is_done || listed.is_running || age < older_than {
             continue;
         }
-        if !is_dry_run {
-            forget(state, &listed.id)?;
+        match is_dry_run {
+            true => pruned.push(listed.id),
+            false => match forget(state, &listed.id) {
+                Ok(()) => pruned.push(listed.id),
+                // Such as one that still owes something: it is in nobody's way.
+                Err(error) => refused = refused.or(Some(error)),
+            },
         }
-        pruned.push(listed.id);
     }
-    Ok(pruned)
+    refused.map_or(Ok(pruned), Err)
 }
 
 fn forget(state: &StateDir, id: &JobId) -> Result<()> {

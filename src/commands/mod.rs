@@ -6,6 +6,7 @@ mod clear;
 mod collections;
 mod demo;
 mod jobs;
+mod kept;
 mod remake;
 mod restore;
 mod session;

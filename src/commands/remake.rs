@@ -5,66 +5,23 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
+use super::kept::{Kept, active};
 use crate::engine::Facts;
 use crate::error::{Error, Kind, Result};
 use crate::journal::{JobFolder, Obligation};
 use crate::model::{CollectionName, Definition, Tenant};
+use crate::retry::Policy;
 use crate::weaviate::{
-    Client, Collection, Incarnation, TenantState, creatable, definitions_match, with_name,
+    Client, Collection, Incarnation, TenantState, TenantStatus, creatable, definitions_match,
+    with_name,
 };
 
 /// The first letters of every collection that this program makes for itself.
 const SCRATCH: &str = "ELYSIACTL_scratch_";
-
-/// What is kept of a collection to make it again.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Kept {
-    version: u32,
-    pub definition: Definition,
-    pub tenants: Vec<TenantState>,
-    pub incarnation: Incarnation,
-}
-
-/// A collection's definition, tenants and incarnation, as the job folder keeps them.
-pub(super) fn keep(
-    definition: &Definition,
-    tenants: &[TenantState],
-    incarnation: &Incarnation,
-) -> Result<String> {
-    let kept = Kept {
-        version: 1,
-        definition: definition.clone(),
-        tenants: tenants.to_vec(),
-        incarnation: incarnation.clone(),
-    };
-    serde_json::to_string(&kept).map_err(|cause| {
-        Error::new(Kind::Failed, "the definition cannot be kept").with_cause(cause)
-    })
-}
-
-/// What the job folder keeps, if it does.
-pub(super) fn read_kept(folder: &JobFolder) -> Result<Option<Kept>> {
-    let Some(text) = folder.definition()? else {
-        return Ok(None);
-    };
-    let kept: Kept = serde_json::from_str(&text).map_err(|cause| {
-        let path = folder.path().join("definition.json");
-        Error::new(
-            Kind::JournalDamaged,
-            format!("`{}` cannot be read", path.display()),
-        )
-        .with_cause(cause)
-    })?;
-    match kept.version {
-        1 => Ok(Some(kept)),
-        other => Err(Error::new(
-            Kind::Incompatible,
-            format!("definition.json has version {other}, this program reads 1"),
-        )),
-    }
-}
+/// Noted in the job's summary once the old collection is known to be gone: no later one is the old one.
+const DELETED: &str = "deleted";
+/// Noted in the job's summary: the shards of the collection that this job made.
+const MADE: &str = "made shards";
 
 /// One collection and the folder that keeps it.
 pub(super) struct Remake {
@@ -73,9 +30,20 @@ pub(super) struct Remake {
     pub folder: Arc<JobFolder>,
 }
 
+/// Whose a collection is that bears the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// The one that was looked at.
+    Old,
+    /// Made by this job, or by somebody else in the same way: it is what the job comes to, as far as it goes.
+    Ours,
+    /// It must not be touched.
+    Strangers,
+}
+
 impl Remake {
     fn kept(&self) -> Result<Kept> {
-        read_kept(&self.folder)?.ok_or_else(|| {
+        Kept::read(&self.folder)?.ok_or_else(|| {
             Error::new(
                 Kind::JournalDamaged,
                 "the job has lost the definition of the collection",
@@ -93,170 +61,398 @@ impl Remake {
     }
 
     /// Creates a collection of the same definition under a scratch name, compares, and drops it.
-    pub async fn prove(&self, job: &str) -> Result<()> {
+    pub async fn prove(&self) -> Result<()> {
         let kept = self.kept()?;
-        let name = CollectionName::parse(&format!("{SCRATCH}{job}"))?;
+        let name = CollectionName::parse(&format!("{SCRATCH}{}", self.folder.id()))?;
+        let owed = match self.owed_scratch(&name)? {
+            // From an earlier try: whatever bears the name is ours.
+            Some(owed) => owed,
+            None => self.claim_scratch(&name).await?,
+        };
+        self.client.delete(&name).await?;
+        let wanted = with_name(&kept.definition, &name)?;
+        let made = create(&self.client, &wanted).await;
+        let compared = made.and_then(|made| compare(&kept, &wanted, &made));
+        if compared.as_ref().is_err_and(Error::is_transient) {
+            // The server may still carry out what it did not answer: the next try drops that first.
+            return compared;
+        }
+        self.client.delete(&name).await?;
+        self.folder.discharge(&owed)?;
+        compared.map_err(|error| {
+            error
+                .within(format!(
+                    "this server would not make `{}` again as it is",
+                    self.name
+                ))
+                .with_kept("nothing was deleted")
+                .with_hint("pass --method by-id to delete the objects only")
+        })
+    }
+
+    fn owed_scratch(&self, scratch: &CollectionName) -> Result<Option<Obligation>> {
+        let is_it = |owed: &Obligation| matches!(owed, Obligation::ScratchCollection { name, .. } if *name == scratch.as_str());
+        Ok(self.folder.obligations()?.into_iter().find(is_it))
+    }
+
+    /// Nothing may bear the name before it is written down that what bears it is ours.
+    async fn claim_scratch(&self, name: &CollectionName) -> Result<Obligation> {
+        match self.client.collection(name).await? {
+            Collection::Missing => {}
+            Collection::Found(_) | Collection::Alias(_) => {
+                return Err(Error::new(
+                    Kind::Mismatch,
+                    format!("`{name}` exists already and was not made by this job"),
+                )
+                .with_kept("nothing was deleted")
+                .with_hint("remove it if nobody needs it, then clear again with --restart"));
+            }
+        }
         let owed = Obligation::ScratchCollection {
             url: self.client.address().to_owned(),
             name: name.to_string(),
             shards: Vec::new(),
         };
         self.folder.save_obligation(&owed)?;
-        self.client.delete(&name).await?;
-        let wanted = with_name(&kept.definition, &name)?;
-        let made = create(&self.client, &wanted).await;
-        let compared = made.and_then(|made| definitions_match(&wanted, &made));
-        self.client.delete(&name).await?;
-        self.folder.discharge(&owed)?;
-        let differences = compared.map_err(|error| refused(error, &self.name))?;
-        match differences.first() {
-            None => Ok(()),
-            Some(first) => Err(Error::new(
-                Kind::Incompatible,
-                format!(
-                    "this server would not give `{}` the same definition again: {first}",
-                    self.name
-                ),
-            )
-            .with_kept("nothing was deleted")
-            .with_hint("pass --method by-id to delete the objects only")),
-        }
+        Ok(owed)
     }
 
-    /// Deletes the collection, if it still is the one that was looked at, and creates it again.
-    pub async fn recreate(&self) -> Result<Facts> {
+    /// Deletes the collection, if it still is the one that was looked at, and creates it again. With `is_proven` false
+    /// (another server version than that of the proof) it is proven once more before anything is deleted.
+    pub async fn recreate(&self, is_proven: bool) -> Result<Facts> {
         let kept = self.kept()?;
-        self.folder.save_obligation(&self.owed(&kept))?;
-        if let Collection::Found(found) = self.client.collection(&self.name).await? {
-            match self.is_the_old_one(&kept, &found).await? {
-                true => self.client.delete(&self.name).await?,
-                false => return self.accept(&kept, found).await,
+        let found = match self.client.collection(&self.name).await? {
+            Collection::Found(found) => found,
+            Collection::Missing if self.owes(&kept)? => return self.create_again(&kept).await,
+            Collection::Missing => {
+                return Err(Error::new(
+                    Kind::NotFound,
+                    format!("collection `{}` was deleted by somebody else", self.name),
+                ));
             }
+            Collection::Alias(_) => return Err(self.somebody_elses()),
+        };
+        match self.whose(&kept, &found).await? {
+            Whose::Old => {}
+            Whose::Ours => return self.finish(&kept, found).await,
+            Whose::Strangers => return Err(self.somebody_elses()),
         }
+        let (kept, is_changed) = self.look_again(kept, found).await?;
+        if is_changed || !is_proven {
+            self.prove().await?;
+        }
+        self.folder.save_obligation(&self.owed(&kept))?;
+        self.client.delete(&self.name).await?;
         self.create_again(&kept).await
+    }
+
+    fn owes(&self, kept: &Kept) -> Result<bool> {
+        let is_it = |owed: &Obligation| matches!(owed, Obligation::DroppedCollection { name, shards, .. } if *name == self.name.as_str() && *shards == kept.incarnation.shards);
+        Ok(self.folder.obligations()?.iter().any(is_it))
+    }
+
+    /// What was kept may be hours old: a tenant or a property made since is kept as well. True if the definition changed.
+    async fn look_again(&self, kept: Kept, found: Definition) -> Result<(Kept, bool)> {
+        let tenants = match found.has_tenants()? {
+            true => self.client.tenants(&self.name).await?,
+            false => Vec::new(),
+        };
+        check_states(&self.name, &tenants)?;
+        let is_changed = found.value()? != kept.definition.value()?;
+        if !is_changed && tenants == kept.tenants {
+            return Ok((kept, false));
+        }
+        let now = Kept {
+            definition: found,
+            tenants,
+            ..kept
+        };
+        self.folder.save_definition(&now.to_text()?)?;
+        Ok((now, is_changed))
     }
 
     /// Deletes the collection, if it still is the one that was looked at.
     pub async fn drop_for_good(&self) -> Result<()> {
         let kept = self.kept()?;
         match self.client.collection(&self.name).await? {
-            Collection::Found(found) if self.is_the_old_one(&kept, &found).await? => {
-                self.client.delete(&self.name).await
-            }
-            Collection::Found(_) => Err(self.somebody_elses()),
-            Collection::Alias(_) | Collection::Missing => Ok(()),
+            Collection::Found(found) => match self.whose(&kept, &found).await? {
+                Whose::Old => self.client.delete(&self.name).await?,
+                _ => return Err(self.somebody_elses()),
+            },
+            Collection::Alias(_) | Collection::Missing => {}
         }
+        self.note(DELETED, "yes")
     }
 
-    /// Meets what is owed: scratch collections are dropped, a dropped collection is created again.
-    pub async fn discharge(&self) -> Result<()> {
+    /// Meets what is owed: scratch collections are dropped, a dropped collection is created again. What cannot be met
+    /// stays written down.
+    pub async fn discharge(&self, policy: &Policy) -> Result<()> {
         for owed in self.folder.obligations()? {
-            match &owed {
-                Obligation::ScratchCollection { name, .. } => {
-                    self.client.delete(&CollectionName::parse(name)?).await?
-                }
-                Obligation::DroppedCollection { .. } => {
-                    if let Collection::Missing = self.client.collection(&self.name).await? {
-                        self.create_again(&self.kept()?).await?;
-                    }
-                }
-                _ => continue,
-            }
-            self.folder.discharge(&owed)?;
+            let met = policy.run("meet what the job owes", || self.meet(&owed));
+            met.await.map_err(|error| {
+                let path = self.folder.path().join("definition.json");
+                error.with_kept(format!(
+                    "the job is kept, with the definition in `{}`",
+                    path.display()
+                ))
+            })?;
         }
         Ok(())
     }
 
-    async fn is_the_old_one(&self, kept: &Kept, found: &Definition) -> Result<bool> {
+    async fn meet(&self, owed: &Obligation) -> Result<()> {
+        match owed {
+            Obligation::ScratchCollection { name, .. } => {
+                self.client.delete(&CollectionName::parse(name)?).await?
+            }
+            Obligation::DroppedCollection { .. } => self.bring_back().await?,
+            _ => return Ok(()),
+        }
+        self.folder.discharge(owed)
+    }
+
+    async fn bring_back(&self) -> Result<()> {
+        let kept = self.kept()?;
+        match self.client.collection(&self.name).await? {
+            Collection::Missing => self.create_again(&kept).await.map(drop),
+            Collection::Alias(_) => Err(self.somebody_elses()),
+            Collection::Found(found) => match self.whose(&kept, &found).await? {
+                Whose::Old => Ok(()),
+                Whose::Ours => self.finish(&kept, found).await.map(drop),
+                // Somebody made the same one and has written to it: there is nothing left to bring back.
+                Whose::Strangers if self.shape(&kept, &found)? == Shape::Equal => Ok(()),
+                Whose::Strangers => Err(self.somebody_elses()),
+            },
+        }
+    }
+
+    async fn whose(&self, kept: &Kept, found: &Definition) -> Result<Whose> {
         let now = Incarnation::of(&self.client, &self.name, found).await?;
-        if kept.incarnation.shards.is_empty() || now.shards.is_empty() {
-            // With tenants shards say nothing; the definition must at least be the same and something must be in it.
-            let is_same = definitions_match(&kept.definition, found)?.is_empty();
-            return Ok(is_same && !self.is_remade(kept).await?);
+        let extra = self.folder.state()?.extra;
+        if !kept.incarnation.shards.is_empty() && !now.shards.is_empty() {
+            if kept.incarnation.shards == now.shards {
+                return Ok(Whose::Old);
+            }
+            if extra.get(MADE).is_some_and(|made| *made == now.to_text()) {
+                return Ok(Whose::Ours);
+            }
+        } else if !extra.contains_key(DELETED) {
+            if self.is_the_old_one(kept, found).await? {
+                return Ok(Whose::Old);
+            }
+            if self.has_sleeping_tenants(found).await? {
+                // Nobody can tell what is in them.
+                return Ok(Whose::Strangers);
+            }
         }
-        Ok(kept.incarnation.shards == now.shards)
+        let is_ours = self.shape(kept, found)? != Shape::Other && self.is_empty(found).await?;
+        Ok(if is_ours {
+            Whose::Ours
+        } else {
+            Whose::Strangers
+        })
     }
 
-    /// True if an earlier run has come as far as creating it again.
-    async fn is_remade(&self, kept: &Kept) -> Result<bool> {
-        if !kept.definition.has_tenants()? {
-            return Ok(false);
+    /// Where shards say nothing: some object must be there that was there when the job began. A collection without
+    /// any is the old one as long as this job has not asked for its deletion.
+    async fn is_the_old_one(&self, kept: &Kept, found: &Definition) -> Result<bool> {
+        match kept.witnesses.is_empty() {
+            false => kept.is_witnessed(&self.client, &self.name).await,
+            true => Ok(!self.owes(kept)? && self.shape(kept, found)? == Shape::Equal),
         }
-        Ok(self.folder.state()?.extra.contains_key("remade"))
     }
 
-    /// Another collection than the old one: ours from before a crash if it has the definition and is empty.
-    async fn accept(&self, kept: &Kept, found: Definition) -> Result<Facts> {
-        let is_equal = definitions_match(&kept.definition, &found)?.is_empty();
-        let is_empty = kept.definition.has_tenants()?
-            || self.client.count(&self.name, &Tenant::NONE).await? == 0;
-        if !(is_equal && is_empty) {
-            return Err(self.somebody_elses());
+    /// False if it is known to be another collection than the one that was looked at.
+    pub async fn has_the_old_shards(&self) -> Result<bool> {
+        match self.client.collection(&self.name).await? {
+            Collection::Found(found) => {
+                let now = Incarnation::of(&self.client, &self.name, &found).await?;
+                Ok(self.kept()?.incarnation.may_equal(&now))
+            }
+            _ => Ok(false),
         }
-        self.finish(kept, &found).await
     }
 
-    fn somebody_elses(&self) -> Error {
+    async fn has_sleeping_tenants(&self, found: &Definition) -> Result<bool> {
+        Ok(found.has_tenants()? && {
+            let tenants = self.client.tenants(&self.name).await?;
+            tenants
+                .iter()
+                .any(|tenant| tenant.status != TenantStatus::Hot)
+        })
+    }
+
+    async fn is_empty(&self, found: &Definition) -> Result<bool> {
+        let tenants = match found.has_tenants()? {
+            true => active(&self.client.tenants(&self.name).await?),
+            false => vec![Tenant::NONE],
+        };
+        for tenant in &tenants {
+            if self.client.count(&self.name, tenant).await? > 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn shape(&self, kept: &Kept, found: &Definition) -> Result<Shape> {
+        if definitions_match(&kept.definition, found)?.is_empty() {
+            return Ok(Shape::Equal);
+        }
+        let creatable = creatable(&kept.definition)?;
+        let half = Definition::parse(creatable.create.to_string())?;
+        let is_half =
+            creatable.then_update.is_some() && definitions_match(&half, found)?.is_empty();
+        Ok(if is_half { Shape::Half } else { Shape::Other })
+    }
+
+    /// The error for a collection that appeared in the gap.
+    pub fn somebody_elses(&self) -> Error {
         let path = self.folder.path().join("definition.json");
         Error::new(
             Kind::TargetRefused,
             format!("another collection `{}` has appeared that this job did not create", self.name),
         )
         .with_kept(format!("the definition is in `{}`; the other collection was not touched", path.display()))
-        .with_hint("find out who writes to it (auto-schema makes collections), then clear again with --restart")
+        .with_hint("find out who writes to it (auto-schema makes collections); once it is gone, --resume makes the old one again")
+    }
+
+    fn note(&self, name: &str, value: &str) -> Result<()> {
+        if self.folder.state()?.extra.get(name).map(String::as_str) == Some(value) {
+            return Ok(());
+        }
+        self.folder
+            .update_state(|state| {
+                state.extra.insert(name.into(), value.into());
+            })
+            .map(drop)
     }
 
     async fn create_again(&self, kept: &Kept) -> Result<Facts> {
-        self.folder.update_state(|state| {
-            state.extra.insert("remade".into(), "begun".into());
-        })?;
+        self.note(DELETED, "yes")?;
         let made = match create(&self.client, &kept.definition).await {
             Ok(made) => made,
             Err(error) if error.is_transient() => return Err(error),
             // The reply of an earlier try may have been lost, or a live writer was faster.
             Err(error) => match self.client.collection(&self.name).await? {
-                Collection::Found(found) => return self.accept(kept, found).await,
-                _ => return Err(refused(error, &self.name)),
+                Collection::Found(found) => match self.whose(kept, &found).await? {
+                    Whose::Ours => return self.finish(kept, found).await,
+                    _ => return Err(self.somebody_elses()),
+                },
+                Collection::Alias(_) => return Err(self.somebody_elses()),
+                Collection::Missing => return Err(self.gone(error)),
             },
         };
-        if !definitions_match(&kept.definition, &made)?.is_empty() {
-            return Err(self.somebody_elses());
-        }
-        self.finish(kept, &made).await
+        let incarnation = Incarnation::of(&self.client, &self.name, &made).await?;
+        self.note(MADE, &incarnation.to_text())?;
+        self.finish(kept, made).await
     }
 
-    /// Tenants with their states, flags, the new incarnation; then nothing is owed any more.
-    async fn finish(&self, kept: &Kept, made: &Definition) -> Result<Facts> {
+    /// The server took the definition when it was proven, and does not any more.
+    fn gone(&self, error: Error) -> Error {
+        let path = self.folder.path().join("definition.json");
+        error
+            .within(format!("`{}` is deleted and cannot be created again now", self.name))
+            .with_kept(format!("its definition is in `{}`", path.display()))
+            .with_hint("remove what the server objects to; then `elysiactl jobs resume` or `jobs cancel` creates it again")
+    }
+
+    /// What is missing of the definition, tenants with their states, flags, the new incarnation; then nothing is owed.
+    async fn finish(&self, kept: &Kept, made: Definition) -> Result<Facts> {
+        let creatable = creatable(&kept.definition)?;
+        let made = match (&creatable.then_update, self.shape(kept, &made)?) {
+            (Some(update), Shape::Half) => {
+                self.client.update(&self.name, update).await?;
+                self.look().await?
+            }
+            _ => made,
+        };
         for some in kept.tenants.chunks(1_000) {
             self.client.create_tenants(&self.name, some).await?;
         }
-        let (pinned, wanted) = (
-            creatable(&kept.definition)?.create,
-            kept.definition.value()?,
-        );
-        if pinned.get("multiTenancyConfig") != wanted.get("multiTenancyConfig")
-            && kept.definition.has_tenants()?
-        {
-            let mut update = pinned;
-            update["multiTenancyConfig"] = wanted["multiTenancyConfig"].clone();
-            self.client.update(&self.name, &update).await?;
+        let wanted = kept.definition.value()?;
+        let mut update = creatable.then_update.unwrap_or(creatable.create);
+        if kept.definition.has_tenants()? {
+            if made.value()?.get("multiTenancyConfig") != wanted.get("multiTenancyConfig") {
+                update["multiTenancyConfig"] = wanted["multiTenancyConfig"].clone();
+                self.client.update(&self.name, &update).await?;
+            }
+            self.set_states(&kept.tenants).await?;
         }
-        let incarnation = Incarnation::of(&self.client, &self.name, made).await?;
+        let incarnation = Incarnation::of(&self.client, &self.name, &made).await?;
+        let mut facts = Facts::from([("incarnation".into(), incarnation.to_text())]);
+        // Another release of the server may add to what it was given.
+        let differences = definitions_match(&kept.definition, &made)?;
+        facts.extend(
+            differences
+                .into_iter()
+                .next()
+                .map(|first| ("differs".into(), first)),
+        );
         self.folder.discharge(&self.owed(kept))?;
-        Ok(Facts::from([("incarnation".into(), incarnation.to_text())]))
+        Ok(facts)
+    }
+
+    async fn look(&self) -> Result<Definition> {
+        match self.client.collection(&self.name).await? {
+            Collection::Found(made) => Ok(made),
+            _ => Err(Error::transient(
+                "a collection is not there right after its creation",
+            )),
+        }
+    }
+
+    /// A tenant that was there already has kept its state, whatever the server said when asked to create it.
+    async fn set_states(&self, wanted: &[TenantState]) -> Result<()> {
+        let now = self.client.tenants(&self.name).await?;
+        let others: Vec<TenantState> = wanted
+            .iter()
+            .filter(|tenant| !now.contains(tenant))
+            .cloned()
+            .collect();
+        self.client.set_tenants(&self.name, &others).await
     }
 }
 
-fn refused(error: Error, name: &CollectionName) -> Error {
-    if error.is_transient() {
-        return error;
+/// How a definition compares with the one that was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    Equal,
+    /// Created, and not yet updated with what no creation takes.
+    Half,
+    Other,
+}
+
+/// True if the job of this folder has deleted a collection, or was about to, and has not made it again.
+pub(super) fn owes_a_collection(folder: &JobFolder) -> Result<bool> {
+    let is_one = |owed: &Obligation| matches!(owed, Obligation::DroppedCollection { .. });
+    Ok(folder.obligations()?.iter().any(is_one))
+}
+
+/// Only active and inactive tenants can be made again.
+pub(super) fn check_states(name: &CollectionName, tenants: &[TenantState]) -> Result<()> {
+    let is_away =
+        |tenant: &&TenantState| !matches!(tenant.status, TenantStatus::Hot | TenantStatus::Cold);
+    match tenants.iter().find(is_away) {
+        None => Ok(()),
+        Some(tenant) => Err(Error::new(
+            Kind::TargetRefused,
+            format!(
+                "tenant `{}` of `{name}` is offloaded; it could not be made again",
+                tenant.name
+            ),
+        )
+        .with_hint("load it first, or name other tenants with --tenant")),
     }
-    error
-        .within(format!(
-            "this server does not take the definition of `{name}` back"
-        ))
-        .with_kept("nothing was deleted")
-        .with_hint("pass --method by-id to delete the objects only")
+}
+
+fn compare(kept: &Kept, wanted: &Definition, made: &Definition) -> Result<()> {
+    let mut differences = creatable(&kept.definition)?.left_out;
+    differences.extend(definitions_match(wanted, made)?);
+    match differences.into_iter().next() {
+        None => Ok(()),
+        Some(first) => Err(Error::new(Kind::Incompatible, first)),
+    }
 }
 
 async fn create(client: &Client, definition: &Definition) -> Result<Definition> {

@@ -357,6 +357,9 @@ impl Client {
                 format!("collection `{}` is gone", of.collection),
             )
             .with_hint("somebody deleted it while it was read")),
+            _ if reply.words().contains("query maximum results exceeded") => Err(self
+                .unexpected("list objects", &reply)
+                .with_reaction(Reaction::TooLarge)),
             _ => Err(self.unexpected("list objects", &reply)),
         }
     }

@@ -88,11 +88,21 @@ pub struct CollectionEraser {
     name: CollectionName,
 }
 
+/// A batch that fails so often is deleted object by object.
+const ALIKE_TRIES: u32 = 3;
+
+/// The whole server takes no writes just now: no object is to blame.
+pub fn is_closed(error: &Error) -> bool {
+    error.message().contains("read-only")
+}
+
 /// Keys to be deleted.
 pub struct Doomed {
     lane: LaneId,
     seq: u64,
     keys: Vec<Key>,
+    /// How often the server did not delete all of them at once.
+    failures: u32,
 }
 
 #[derive(Deserialize)]
@@ -117,6 +127,24 @@ impl CollectionEraser {
     /// Deletes from this collection.
     pub fn new(client: Arc<Client>, name: CollectionName) -> Self {
         CollectionEraser { client, name }
+    }
+
+    async fn delete_all(&self, keys: &[Key]) -> Result<()> {
+        for of_tenant in keys.chunk_by(|one, two| one.tenant == two.tenant) {
+            self.delete(&of_tenant[0].tenant, of_tenant).await?;
+        }
+        Ok(())
+    }
+
+    /// Some object of a batch is to blame. What fails even so is left; it is counted at the end.
+    async fn delete_singly(&self, keys: &[Key]) -> Result<()> {
+        for key in keys {
+            match self.client.delete_object(&self.name, key).await {
+                Err(error) if error.reaction() == Reaction::Suspect && !is_closed(&error) => {}
+                done => done?,
+            }
+        }
+        Ok(())
     }
 
     async fn delete(&self, tenant: &Tenant, keys: &[Key]) -> Result<()> {
@@ -183,6 +211,29 @@ impl Client {
         }
     }
 
+    /// When an object was created, in Unix milliseconds; `None` if it, or its tenant, is not there to be read.
+    pub async fn created(&self, name: &CollectionName, key: &Key) -> Result<Option<i64>> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Created {
+            creation_time_unix: i64,
+        }
+        let tenant = key
+            .tenant
+            .name()
+            .map(|tenant| format!("?tenant={tenant}"))
+            .unwrap_or_default();
+        let reply = self
+            .get(&format!("objects/{name}/{}{tenant}", key.id))
+            .await?;
+        match reply.status {
+            StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => Ok(None),
+            _ => self
+                .parse("show an object", &reply)
+                .map(|Created { creation_time_unix }| Some(creation_time_unix)),
+        }
+    }
+
     /// Deletes one object, whatever the spelling of its id in the index; one that is not there is fine.
     pub async fn delete_object(&self, name: &CollectionName, key: &Key) -> Result<()> {
         let tenant = key
@@ -214,6 +265,7 @@ impl Sink for CollectionEraser {
             lane: lane.id,
             seq: lane.seq,
             keys: Vec::new(),
+            failures: 0,
         }
     }
 
@@ -223,8 +275,15 @@ impl Sink for CollectionEraser {
     }
 
     async fn apply(&self, batch: &mut Doomed) -> Result<Applied> {
-        for of_tenant in batch.keys.chunk_by(|one, two| one.tenant == two.tenant) {
-            self.delete(&of_tenant[0].tenant, of_tenant).await?;
+        match self.delete_all(&batch.keys).await {
+            Err(error) if error.reaction() == Reaction::Suspect && !is_closed(&error) => {
+                batch.failures += 1;
+                if batch.failures < ALIKE_TRIES {
+                    return Err(error);
+                }
+                self.delete_singly(&batch.keys).await?;
+            }
+            done => done?,
         }
         let count = batch.keys.len() as u32;
         let receipt = Receipt {

@@ -18,7 +18,7 @@ mod source;
 pub use api::{Collection, Meta, TenantState, TenantStatus};
 pub use client::{Client, Role};
 pub use connection::Connection;
-pub use erase::{CollectionEraser, IdSource};
+pub use erase::{CollectionEraser, IdSource, is_closed};
 pub use incarnation::Incarnation;
 pub use properties::PropertyRules;
 pub use schema::{creatable, definition_holds, definitions_match, with_name};

@@ -5,6 +5,7 @@
 //! because ids are often clustered and "the middle of what remains" then lies in empty space.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::api::Listing;
 use super::client::Client;
@@ -32,6 +33,8 @@ pub struct CollectionSource {
     /// Sorted; one [`Tenant::NONE`] for a collection without tenants.
     tenants: Vec<Tenant>,
     with_vectors: bool,
+    /// The most objects that the server gives at once, as far as is known.
+    cap: AtomicU32,
 }
 
 impl CollectionSource {
@@ -48,6 +51,7 @@ impl CollectionSource {
             name,
             tenants,
             with_vectors,
+            cap: AtomicU32::new(u32::MAX),
         }
     }
 
@@ -58,14 +62,25 @@ impl CollectionSource {
         limit: u32,
         with_vectors: bool,
     ) -> Result<ListedPage> {
-        let listing = Listing {
-            collection: &self.name,
-            tenant,
-            after,
-            limit,
-            with_vectors,
-        };
-        ListedPage::parse(self.client.list(&listing).await?, tenant)
+        loop {
+            let limit = limit.min(self.cap.load(Ordering::Relaxed));
+            let listing = Listing {
+                collection: &self.name,
+                tenant,
+                after,
+                limit,
+                with_vectors,
+            };
+            match self.client.list(&listing).await {
+                // The server's cap is not published: half as many, until it is met. A smaller page ends nothing.
+                Err(error)
+                    if error.reaction() == Reaction::TooLarge && is_capped(&error) && limit > 1 =>
+                {
+                    self.cap.fetch_min(limit / 2, Ordering::Relaxed);
+                }
+                page => return ListedPage::parse(page?, tenant),
+            }
+        }
     }
 
     /// The tenants that a range touches, from the one to go on with.
@@ -233,6 +248,10 @@ impl CollectionSource {
         }
         Ok(Some(ObjectId::from_u128(low)))
     }
+}
+
+fn is_capped(error: &Error) -> bool {
+    error.message().contains("query maximum results exceeded")
 }
 
 /// Where a tenant that was read to its end is left, within the range.

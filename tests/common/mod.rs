@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use elysiactl::archive::Format;
-use elysiactl::commands::{BackupRequest, RestoreRequest, Session, Unfinished};
+use elysiactl::commands::{
+    BackupRequest, ClearMethod, ClearRequest, RestoreRequest, Session, Unfinished,
+};
 use elysiactl::engine::Stop;
 use elysiactl::event::{Reporter, Silent};
 use elysiactl::format::Codec;
@@ -80,6 +82,16 @@ pub fn restore_request(url: &str, archive: &Path, name: Option<&str>) -> Restore
         skip_data: false,
         merge: false,
         force_schema: false,
+    }
+}
+
+pub fn clear_request(url: &str, collection: &str) -> ClearRequest {
+    ClearRequest {
+        connection: Connection::to(url),
+        collection: CollectionName::parse(collection).unwrap(),
+        delete_schema: false,
+        method: ClearMethod::Auto,
+        tenants: Vec::new(),
     }
 }
 

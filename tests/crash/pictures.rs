@@ -106,6 +106,7 @@ async fn resume_all(scene: &Scene, pictures: &[Picture], end: &End) {
     let verb = match scene.deed {
         Deed::Backup(format, _) => format!("backup to {}", format.name()),
         Deed::Restore(_) => "restore".to_owned(),
+        Deed::Clear(method) => format!("clear {}", method.name()),
     };
     println!(
         "{verb}, {} lanes, {} store: {sound} of {} crash points",
@@ -128,7 +129,7 @@ fn check_outcome(outcome: &Outcome, end: &End, moment: &str) {
 }
 
 /// Nothing that was told as committed is done again, and of what was applied at most one batch per lane.
-fn check_batches(scene: &Scene, picture: &Picture, ear: &Ear, moment: &str) {
+pub fn check_batches(scene: &Scene, picture: &Picture, ear: &Ear, moment: &str) {
     let (before, now) = (&picture.told, ear.told.lock().unwrap());
     if before.is_finished {
         return;
@@ -145,7 +146,7 @@ fn check_batches(scene: &Scene, picture: &Picture, ear: &Ear, moment: &str) {
     assert_eq!(now.applications, now.applied.len(), "{moment}");
     let there = match scene.deed {
         Deed::Restore(_) => stored_in(picture),
-        Deed::Backup(..) => 0,
+        Deed::Backup(..) | Deed::Clear(_) => 0,
     };
     let most = ear.kept.lock().unwrap().accepted + u64::from(scene.workers * scene.batch);
     assert!(there <= most, "{moment}: {there} of {most} were there");

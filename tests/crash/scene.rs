@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use elysiactl::archive::Format;
-use elysiactl::commands::{self, BackupRequest, Outcome, RestoreRequest, Session};
+use elysiactl::commands::{
+    self, BackupRequest, ClearMethod, ClearRequest, Outcome, RestoreRequest, Session,
+};
 use elysiactl::error::Result;
 use elysiactl::event::{Event, Reporter, Silent};
 use elysiactl::format::Codec;
@@ -23,6 +25,7 @@ pub const COLLECTION: &str = "Article";
 pub enum Deed {
     Backup(Format, Codec),
     Restore(PathBuf),
+    Clear(ClearMethod),
 }
 
 /// A job that can be run again at the same place.
@@ -86,7 +89,7 @@ impl Scene {
     pub fn restore_request(&self, url: &str) -> RestoreRequest {
         let archive = match &self.deed {
             Deed::Restore(archive) => archive.clone(),
-            Deed::Backup(..) => self.archives().remove(0),
+            Deed::Backup(..) | Deed::Clear(_) => self.archives().remove(0),
         };
         common::restore_request(url, &archive, None)
     }
@@ -97,6 +100,7 @@ impl Scene {
         match &self.deed {
             Deed::Backup(..) => commands::backup(&session, &self.backup_request(url)).await,
             Deed::Restore(_) => commands::restore(&session, &self.restore_request(url)).await,
+            Deed::Clear(method) => clear(&session, url, *method).await,
         }
     }
 
@@ -120,6 +124,15 @@ impl Scene {
                 commands::backup_into(&session, &self.backup_request(&url), storage).await
             }
             Deed::Restore(_) => commands::restore(&session, &self.restore_request(&url)).await,
+            Deed::Clear(method) => {
+                // Everything lies at the server: a picture before and after each request.
+                let watching = camera.clone();
+                sandbox.on_request(move |request| {
+                    let when = request.status.map_or("before", |_| "after");
+                    watching.shoot(format!("{when} {} {}", request.method, request.path));
+                });
+                clear(&session, &url, *method).await
+            }
         };
         (outcome, camera.take_pictures())
     }
@@ -159,6 +172,15 @@ impl Scene {
         assert_eq!(jobs.len(), 1, "{jobs:?}");
         self.state().join("jobs").join(jobs[0].id.as_str())
     }
+}
+
+async fn clear(session: &Session, url: &str, method: ClearMethod) -> Result<Outcome> {
+    let request = ClearRequest {
+        method,
+        ..common::clear_request(url, COLLECTION)
+    };
+    let plan = commands::plan_clear(session, &request).await?;
+    commands::clear(session, &request, plan).await
 }
 
 /// In memory where there is room: pictures cannot show a missing sync, and thousands of syncs take minutes on a disk.
