@@ -230,9 +230,10 @@ fn check_tenants(request: &ClearRequest, tenants: &[TenantState]) -> Result<()> 
             ),
         ));
     }
-    match tenants.iter().find(|tenant| {
-        request.tenants.contains(&tenant.name) && tenant.status != TenantStatus::Hot
-    }) {
+    match tenants
+        .iter()
+        .find(|tenant| request.tenants.contains(&tenant.name) && tenant.status != TenantStatus::Hot)
+    {
         Some(tenant) => Err(Error::new(
             Kind::TargetRefused,
             format!(
@@ -583,10 +584,7 @@ impl Clear<'_> {
         }
         self.session
             .warn(&format!("{error}; its objects are deleted by id"));
-        Ok(Facts::from([(
-            UNPROVEN.into(),
-            error.message().to_owned(),
-        )]))
+        Ok(Facts::from([(UNPROVEN.into(), error.message().to_owned())]))
     }
 
     fn source(&self, job: &Job) -> CollectionSource {
@@ -620,9 +618,8 @@ impl Clear<'_> {
             let policy = self.session.context().policy;
             let began = began(&self.folder.state()?)?;
             let source = self.source(job);
-            facts.extend(
-                super::census::remains(&policy, &self.client, name, &source, began).await?,
-            );
+            facts
+                .extend(super::census::remains(&policy, &self.client, name, &source, began).await?);
         }
         Ok(facts)
     }
@@ -644,10 +641,7 @@ impl Verb for Clear<'_> {
     type Sink = CollectionEraser;
 
     async fn prepare(&self, number: u32, job: &Job) -> Result<Option<Facts>> {
-        match (
-            self.request.delete_schema,
-            self.method == ClearMethod::ById,
-        ) {
+        match (self.request.delete_schema, self.method == ClearMethod::ById) {
             (true, _) => self.prepare_drop(number).await,
             (false, false) => self.prepare_recreate(number, job).await,
             (false, true) => Ok(None),

@@ -73,7 +73,9 @@ impl CollectionSource {
             };
             match self.client.list(&listing).await {
                 // The server's cap is not published: half as many, until it is met. A smaller page ends nothing.
-                Err(error) if error.reaction() == Reaction::TooLarge && is_capped(&error) && limit > 1 => {
+                Err(error)
+                    if error.reaction() == Reaction::TooLarge && is_capped(&error) && limit > 1 =>
+                {
                     self.cap.fetch_min(limit / 2, Ordering::Relaxed);
                 }
                 page => return ListedPage::parse(page?, tenant),
