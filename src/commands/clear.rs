@@ -332,6 +332,10 @@ pub async fn clear(session: &Session, request: &ClearRequest, plan: ClearPlan) -
     if session.is_dry_run {
         return Ok(Outcome::default());
     }
+    let plan = match session.unfinished {
+        Unfinished::Restart => forget_unfinished(session, request, plan).await?,
+        _ => plan,
+    };
     let claimed = claim(session, request, &plan).await?;
     let chosen = chosen(request, &plan.found, &plan.tenants)?;
     let remake = Remake {
@@ -368,6 +372,28 @@ pub async fn clear(session: &Session, request: &ClearRequest, plan: ClearPlan) -
     })
 }
 
+/// What was dropped must be there again before the job that knows it is forgotten.
+async fn forget_unfinished(
+    session: &Session,
+    request: &ClearRequest,
+    plan: ClearPlan,
+) -> Result<ClearPlan> {
+    let Some((folder, state)) = session.unfinished(&identity(request, plan.method))? else {
+        return Ok(plan);
+    };
+    let folder = Arc::new(folder);
+    let remake = Remake {
+        client: plan.client.clone(),
+        name: request.collection.clone(),
+        folder: folder.clone(),
+    };
+    remake.discharge(&session.first_contact()).await?;
+    drop(remake);
+    remove(session, folder, &state)?;
+    // It may be another one now than the one that was looked at.
+    plan_clear(session, request).await
+}
+
 async fn claim(session: &Session, request: &ClearRequest, plan: &ClearPlan) -> Result<Claimed> {
     let identity = identity(request, plan.method);
     if let Some((folder, state)) = session.unfinished(&identity)? {
@@ -378,18 +404,8 @@ async fn claim(session: &Session, request: &ClearRequest, plan: &ClearPlan) -> R
                 check_same_life(session, &state, plan, request).await?;
                 return session.go_on(folder);
             }
-            Unfinished::Restart => {
-                // What was dropped must be there again before the job that knows it is forgotten.
-                let folder = Arc::new(folder);
-                let remake = Remake {
-                    client: plan.client.clone(),
-                    name: request.collection.clone(),
-                    folder: folder.clone(),
-                };
-                remake.discharge(&session.first_contact()).await?;
-                drop(remake);
-                remove(session, folder, &state)?;
-            }
+            // It was forgotten before; another run has begun one since.
+            Unfinished::Restart => return Err(session.in_the_way(&state)),
         }
     }
     if !plan.found.is_there {

@@ -69,7 +69,7 @@ impl Remake {
             Some(owed) => owed,
             None => self.claim_scratch(&name).await?,
         };
-        self.client.delete(&name).await?;
+        self.delete_scratch(&name).await?;
         let wanted = with_name(&kept.definition, &name)?;
         let made = create(&self.client, &wanted).await;
         let compared = made.and_then(|made| compare(&kept, &wanted, &made));
@@ -77,7 +77,7 @@ impl Remake {
             // The server may still carry out what it did not answer: the next try drops that first.
             return compared;
         }
-        self.client.delete(&name).await?;
+        self.delete_scratch(&name).await?;
         self.folder.discharge(&owed)?;
         compared.map_err(|error| {
             error
@@ -88,6 +88,26 @@ impl Remake {
                 .with_kept("nothing was deleted")
                 .with_hint("pass --method by-id to delete the objects only")
         })
+    }
+
+    /// A deletion is answered by an empty 200, as is a panic of the server's handler: only a look tells.
+    async fn delete_scratch(&self, name: &CollectionName) -> Result<()> {
+        self.client.delete(name).await?;
+        match self.client.collection(name).await? {
+            Collection::Found(_) => Err(still_there(name)),
+            Collection::Alias(_) | Collection::Missing => Ok(()),
+        }
+    }
+
+    /// Deletes the collection that was looked at; what is there afterwards is another one.
+    async fn delete_the_old_one(&self, kept: &Kept) -> Result<()> {
+        self.client.delete(&self.name).await?;
+        if let Collection::Found(found) = self.client.collection(&self.name).await?
+            && self.whose(kept, &found).await? == Whose::Old
+        {
+            return Err(still_there(&self.name));
+        }
+        self.note(DELETED, "yes")
     }
 
     fn owed_scratch(&self, scratch: &CollectionName) -> Result<Option<Obligation>> {
@@ -142,7 +162,7 @@ impl Remake {
             self.prove().await?;
         }
         self.folder.save_obligation(&self.owed(&kept))?;
-        self.client.delete(&self.name).await?;
+        self.delete_the_old_one(&kept).await?;
         self.create_again(&kept).await
     }
 
@@ -176,12 +196,11 @@ impl Remake {
         let kept = self.kept()?;
         match self.client.collection(&self.name).await? {
             Collection::Found(found) => match self.whose(&kept, &found).await? {
-                Whose::Old => self.client.delete(&self.name).await?,
-                _ => return Err(self.somebody_elses()),
+                Whose::Old => self.delete_the_old_one(&kept).await,
+                _ => Err(self.somebody_elses()),
             },
-            Collection::Alias(_) | Collection::Missing => {}
+            Collection::Alias(_) | Collection::Missing => self.note(DELETED, "yes"),
         }
-        self.note(DELETED, "yes")
     }
 
     /// Meets what is owed: scratch collections are dropped, a dropped collection is created again. What cannot be met
@@ -203,7 +222,7 @@ impl Remake {
     async fn meet(&self, owed: &Obligation) -> Result<()> {
         match owed {
             Obligation::ScratchCollection { name, .. } => {
-                self.client.delete(&CollectionName::parse(name)?).await?
+                self.delete_scratch(&CollectionName::parse(name)?).await?
             }
             Obligation::DroppedCollection { .. } => self.bring_back().await?,
             _ => return Ok(()),
@@ -444,6 +463,12 @@ pub(super) fn check_states(name: &CollectionName, tenants: &[TenantState]) -> Re
         )
         .with_hint("load it first, or name other tenants with --tenant")),
     }
+}
+
+fn still_there(name: &CollectionName) -> Error {
+    Error::transient(format!(
+        "collection `{name}` is still there after its deletion"
+    ))
 }
 
 fn compare(kept: &Kept, wanted: &Definition, made: &Definition) -> Result<()> {

@@ -276,7 +276,11 @@ impl Session {
             error.kind(),
             Kind::Interrupted | Kind::Exhausted | Kind::Locked
         );
-        let error = error.with_kept(kept(kind, &state.tally, state.total));
+        // Who knew better, such as where a definition lies, has said so.
+        let error = match error.kept() {
+            Some(_) => error,
+            None => error.with_kept(kept(kind, &state.tally, state.total)),
+        };
         if is_resumable {
             error.with_hint(hint)
         } else {

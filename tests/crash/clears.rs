@@ -11,7 +11,10 @@ use serde_json::Value;
 
 use elysiactl::commands::ClearMethod;
 use elysiactl::journal::StoreKind;
+use elysiactl::model::CollectionName;
 use elysiactl::sandbox::{Activity, Dumped, Sandbox, Store, sample_definition};
+
+use elysiactl::weaviate::{Client, Connection, Role};
 
 use crate::pictures::check_batches;
 use crate::scene::{COLLECTION, Deed, Ear, Scene, empty_server};
@@ -35,7 +38,7 @@ impl Surroundings {
     fn of(store: &Store) -> Self {
         Surroundings {
             collections: store.collections(),
-            definition: store.definition(COLLECTION),
+            definition: store.definition(COLLECTION).map(in_order),
             tenants: store.tenants(COLLECTION),
             aliases: store.aliases(),
             other: (store.shards(OTHER), store.dump(OTHER)),
@@ -43,10 +46,25 @@ impl Surroundings {
     }
 }
 
-async fn server(definition: Value) -> Sandbox {
+/// The server changes the order of properties with every update of a definition.
+pub fn in_order(mut definition: Value) -> Value {
+    let properties = definition["properties"].as_array_mut().unwrap();
+    properties.sort_by_key(|property| property["name"].to_string());
+    definition
+}
+
+async fn server(mut definition: Value) -> Sandbox {
     let sandbox = empty_server().await;
     let store = sandbox.store();
+    let named = definition.as_object_mut().unwrap().remove("vectorConfig");
     store.create(&definition).unwrap();
+    if let Some(named) = named {
+        let client = Client::new(&Connection::to(sandbox.url()), Role::Target).unwrap();
+        let mut update = store.definition(COLLECTION).unwrap();
+        update["vectorConfig"] = named;
+        let name = CollectionName::parse(COLLECTION).unwrap();
+        client.update(&name, &update).await.unwrap();
+    }
     for (tenant, activity) in [
         ("a", Activity::Hot),
         ("b", Activity::Cold),
@@ -72,7 +90,9 @@ fn with_tenants() -> Value {
 /// A class with both kinds of vectors is made in two steps.
 fn in_two_steps() -> Value {
     let mut definition = sample_definition(COLLECTION);
-    definition["vectorIndexType"] = "hnsw".into();
+    definition["vectorConfig"] = serde_json::json!({
+        "named": {"vectorizer": {"none": {}}, "vectorIndexType": "hnsw"},
+    });
     definition
 }
 
