@@ -405,7 +405,7 @@ async fn claim(session: &Session, request: &ClearRequest, plan: &ClearPlan) -> R
                 return session.go_on(folder);
             }
             // It was forgotten before; another run has begun one since.
-            Unfinished::Restart => return Err(session.in_the_way(&state)),
+            Unfinished::Restart => return Err(session.in_the_way(&folder, &state)),
         }
     }
     if !plan.found.is_there {

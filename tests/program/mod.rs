@@ -270,7 +270,9 @@ impl World {
 
     /// The hidden names in a folder: what is unfinished, and caches.
     pub fn hidden(&self, folder: &str) -> Vec<String> {
-        self.names(folder, |name| name.starts_with('.'))
+        self.names(folder, |name| {
+            name.starts_with('.') && !name.ends_with(".report.json")
+        })
     }
 
     fn names(&self, folder: &str, is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
