@@ -7,6 +7,7 @@ mod collections;
 mod demo;
 mod jobs;
 mod kept;
+mod proof;
 mod remake;
 mod restore;
 mod session;

@@ -101,6 +101,12 @@ async fn a_batch_that_cannot_be_deleted_at_once_is_deleted_object_by_object() {
     bench.strike(BATCHES, When::Always, refusal(500));
     let outcome = bench.clear().await.unwrap();
     assert_eq!((outcome.exit_code, bench.store().count(NAME)), (0, 0));
+    let (batches, singly) = (
+        bench.sandbox.count(BATCHES.0, BATCHES.1),
+        bench.sandbox.count(ONE.0, ONE.1),
+    );
+    assert_eq!(batches as u64, 3 * outcome.tally.batches);
+    assert_eq!(singly, OBJECTS);
 }
 
 #[tokio::test(flavor = "multi_thread")]

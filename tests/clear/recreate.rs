@@ -2,9 +2,9 @@
 
 use elysiactl::commands::{self, ClearMethod};
 use elysiactl::error::Kind;
-use elysiactl::sandbox::{Fault, When, sample_definition};
+use elysiactl::sandbox::{Fault, Settings, Store, When, sample_definition};
 
-use crate::bench::{Bench, CREATION, DELETION, NAME, OBJECTS, refusal};
+use crate::bench::{Bench, CREATION, DELETION, NAME, OBJECTS, make_with_tenants, refusal};
 use crate::common::clear_request;
 
 const LOST: [Fault; 4] = [
@@ -52,6 +52,20 @@ async fn a_lost_reply_to_the_creation_is_no_harm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_reply_to_the_scratch_deletion_is_no_harm() {
     ends_empty_in_spite_of(("DELETE", "/v1/schema/ELYSIACTL"), 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn witnesses_are_found_in_pages_as_small_as_the_server_gives_them() {
+    let store = Store::new();
+    make_with_tenants(&store);
+    let settings = Settings {
+        query_maximum_results: 3,
+        ..Settings::default()
+    };
+    let bench = Bench::of(store, settings).await;
+    let shape = bench.shape();
+    assert_eq!(bench.clear().await.unwrap().exit_code, 0);
+    assert_eq!((bench.shape(), bench.store().count(NAME)), (shape, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,9 +122,7 @@ async fn the_old_collection_comes_back_once_the_other_one_is_gone() {
     let shape = bench.shape();
     bench.once(DELETION, true, |store, _| store.fill(NAME, 3, 8, 77));
     assert_eq!(bench.kind().await, Kind::TargetRefused);
-    bench
-        .store()
-        .restore(&elysiactl::sandbox::Store::new().snapshot());
+    bench.store().restore(&Store::new().snapshot());
     assert_eq!(bench.clear().await.unwrap().exit_code, 0);
     assert_eq!((bench.shape(), bench.store().count(NAME)), (shape, 0));
 }

@@ -1,0 +1,88 @@
+//! The proof that a server makes a collection again as it was: a scratch collection of the same definition, read back.
+
+use super::kept::Kept;
+use super::remake::{Remake, create, still_there};
+use crate::error::{Error, Kind, Result};
+use crate::journal::Obligation;
+use crate::model::{CollectionName, Definition};
+use crate::weaviate::{Collection, creatable, definitions_match, with_name};
+
+/// The first letters of every collection that this program makes for itself.
+const SCRATCH: &str = "ELYSIACTL_scratch_";
+
+impl Remake {
+    /// Creates a collection of the same definition under a scratch name, compares, and drops it.
+    pub async fn prove(&self) -> Result<()> {
+        let kept = self.kept()?;
+        let name = CollectionName::parse(&format!("{SCRATCH}{}", self.folder.id()))?;
+        let owed = match self.owed_scratch(&name)? {
+            // From an earlier try: whatever bears the name is ours.
+            Some(owed) => owed,
+            None => self.claim_scratch(&name).await?,
+        };
+        self.delete_scratch(&name).await?;
+        let wanted = with_name(&kept.definition, &name)?;
+        let made = create(&self.client, &wanted).await;
+        let compared = made.and_then(|made| compare(&kept, &wanted, &made));
+        if compared.as_ref().is_err_and(Error::is_transient) {
+            // The server may still carry out what it did not answer: the next try drops that first.
+            return compared;
+        }
+        self.delete_scratch(&name).await?;
+        self.folder.discharge(&owed)?;
+        compared.map_err(|error| {
+            error
+                .within(format!(
+                    "this server would not make `{}` again as it is",
+                    self.name
+                ))
+                .with_kept("nothing was deleted")
+                .with_hint("pass --method by-id to delete the objects only")
+        })
+    }
+
+    /// A deletion is answered by an empty 200, as is a panic of the server's handler: only a look tells.
+    pub(super) async fn delete_scratch(&self, name: &CollectionName) -> Result<()> {
+        self.client.delete(name).await?;
+        match self.client.collection(name).await? {
+            Collection::Found(_) => Err(still_there(name)),
+            Collection::Alias(_) | Collection::Missing => Ok(()),
+        }
+    }
+
+    fn owed_scratch(&self, scratch: &CollectionName) -> Result<Option<Obligation>> {
+        let is_it = |owed: &Obligation| matches!(owed, Obligation::ScratchCollection { name, .. } if *name == scratch.as_str());
+        Ok(self.folder.obligations()?.into_iter().find(is_it))
+    }
+
+    /// Nothing may bear the name before it is written down that what bears it is ours.
+    async fn claim_scratch(&self, name: &CollectionName) -> Result<Obligation> {
+        match self.client.collection(name).await? {
+            Collection::Missing => {}
+            Collection::Found(_) | Collection::Alias(_) => {
+                return Err(Error::new(
+                    Kind::Mismatch,
+                    format!("`{name}` exists already and was not made by this job"),
+                )
+                .with_kept("nothing was deleted")
+                .with_hint("remove it if nobody needs it, then clear again with --restart"));
+            }
+        }
+        let owed = Obligation::ScratchCollection {
+            url: self.client.address().to_owned(),
+            name: name.to_string(),
+            shards: Vec::new(),
+        };
+        self.folder.save_obligation(&owed)?;
+        Ok(owed)
+    }
+}
+
+fn compare(kept: &Kept, wanted: &Definition, made: &Definition) -> Result<()> {
+    let mut differences = creatable(&kept.definition)?.left_out;
+    differences.extend(definitions_match(wanted, made)?);
+    match differences.into_iter().next() {
+        None => Ok(()),
+        Some(first) => Err(Error::new(Kind::Incompatible, first)),
+    }
+}
