@@ -254,9 +254,13 @@ impl Session {
         if !is_refusal(&error) || state.tally.batches > 0 || !owed.is_empty() {
             return error;
         }
+        let done = match state.spec.identity.kind {
+            JobKind::Clear => "deleted",
+            _ => "written",
+        };
         let gone = Arc::into_inner(folder).map(|folder| super::backup::discard(folder, &state));
         match gone {
-            Some(Ok(())) => error.with_kept("nothing was written, and no job is left"),
+            Some(Ok(())) => error.with_kept(format!("nothing was {done}, and no job is left")),
             // It is listed, and can be cancelled.
             _ => error,
         }

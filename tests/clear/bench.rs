@@ -94,9 +94,9 @@ impl Bench {
             .add(Rule::new(of.0, of.1, when, fault))
     }
 
-    /// Refuses for good, so that the run ends right there as a crash would.
+    /// Takes the credentials away, so that the run ends right there as a crash would, and its job stays.
     pub async fn break_at(&self, of: (&str, &str), nth: u64) {
-        self.strike(of, When::Nth(nth..=nth), refusal(422));
+        self.strike(of, When::Nth(nth..=nth), refusal(401));
         self.clear().await.unwrap_err();
         self.sandbox.faults().clear();
         assert!(!self.jobs()[0].state.as_ref().unwrap().is_done);

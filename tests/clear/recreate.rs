@@ -132,7 +132,10 @@ async fn nothing_is_deleted_if_the_proof_fails() {
     let bench = Bench::plain().await.by(ClearMethod::Recreate);
     bench.strike(CREATION, When::Always, refusal(422));
     let error = bench.clear().await.unwrap_err();
-    assert_eq!(error.kept(), Some("nothing was deleted"), "{error}");
+    assert!(
+        error.kept().unwrap().starts_with("nothing was deleted"),
+        "{error}"
+    );
     assert_eq!(bench.store().count(NAME), OBJECTS);
     assert_eq!(bench.sandbox.count(DELETION.0, DELETION.1), 0);
     assert_eq!(bench.store().collections(), [NAME]);
