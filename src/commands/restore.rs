@@ -375,12 +375,12 @@ pub(super) struct Created {
 
 impl Created {
     pub(super) fn among(owed: &[Obligation]) -> Option<Created> {
-        let claims = owed.iter().filter_map(|owed| match owed {
+        let mut claims = owed.iter().filter_map(|owed| match owed {
             Obligation::CreatedCollection { name, shards, .. } => Some((name, shards)),
             _ => None,
         });
         // The claim comes first, what came of it last.
-        let (name, shards) = claims.last()?;
+        let (name, shards) = claims.next_back()?;
         Some(Created {
             name: CollectionName::parse(name).ok()?,
             shards: shards.clone(),

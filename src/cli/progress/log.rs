@@ -19,7 +19,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use super::super::output::Clock;
 use super::super::render::causes;
 use super::{Ending, Listener, SHOWN_REJECTS, Story};
-use crate::error::{IoContext, Result};
+use crate::error::{IoContext, Kind, Result};
 use crate::event::{Event, Reporter};
 
 /// How a line of the log looks.
@@ -47,7 +47,9 @@ impl Log {
             .create(true)
             .mode(0o600)
             .open(path)
-            .doing(|| format!("cannot open the log file `{}`", path.display()))?;
+            .doing(|| format!("cannot open the log file `{}`", path.display()))
+            // That its folder is missing is no answer to what was asked for.
+            .map_err(|error| error.with_kind(Kind::Failed))?;
         Ok(Log::new(file, format, verbosity, clock))
     }
 
