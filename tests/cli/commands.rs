@@ -2,7 +2,7 @@
 
 use elysiactl::sandbox::sample_definition;
 
-use crate::program::{Moment, World};
+use crate::program::{Moment, World, start};
 use crate::words::named;
 
 #[test]
@@ -193,7 +193,7 @@ fn config_shows_each_setting_with_its_origin_and_no_secret() {
     std::fs::write(world.path().join("key"), "secret-4711").unwrap();
     let mut command = world.command("config show --api-key-file key --header X-Token=hidden-0815");
     command.env("ELYSIACTL_TIMEOUT", "45s");
-    let ended = world.run_command(command).with(0);
+    let ended = start(command).wait().with(0);
     let shown = named(&world, &ended.stdout);
     for (setting, origin) in [
         ("url ", "environment WEAVIATE_URL"),

@@ -91,7 +91,7 @@ fn without_a_terminal_or_with_no_input_the_answer_is_no() {
     }
     let mut piped = world.command("col clear Article");
     piped.stdin(std::fs::File::open("/proc/self/comm").unwrap());
-    world.run_command(piped).with(15);
+    start(piped).wait().with(15);
     assert_eq!(world.store().count("Article"), 12);
 }
 

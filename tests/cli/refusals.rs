@@ -4,7 +4,7 @@ use std::path::Path;
 
 use elysiactl::sandbox::{Fault, Rule, Settings, When};
 
-use crate::program::World;
+use crate::program::{World, start};
 use crate::words::{fails, named};
 
 const NO_COLLECTION: &str = "error: there is no collection `Nothing` at URL\n  \
@@ -87,7 +87,7 @@ fn a_wrong_key_exits_12_and_is_never_shown() {
     world.run("col backup Article --api-key-file key").with(0);
     let mut by_variable = world.command("col ls");
     by_variable.env("WEAVIATE_API_KEY", "right-key");
-    world.run_command(by_variable).with(0);
+    start(by_variable).wait().with(0);
 }
 
 #[test]

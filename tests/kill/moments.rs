@@ -1,4 +1,8 @@
 //! Seeded moments over every verb: killed at request n, before its effect or right after it, then resumed.
+#![allow(
+    clippy::print_stdout,
+    reason = "the tally of kills is shown with --nocapture"
+)]
 
 use std::path::{Path, PathBuf};
 
@@ -91,7 +95,6 @@ fn kill_and_resume(case: &Case, snapshot: &Snapshot, number: u64, moment: Moment
         _ => world.run(&words),
     };
     assert_eq!(ended.code, Some(0), "{told}: {ended:#?}");
-    println!("{told}: done");
     (case.check)(&world, &ended);
     assert_eq!(world.unfinished(), None, "{told}: a job is left");
 }

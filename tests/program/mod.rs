@@ -2,7 +2,9 @@
 //!
 //! A child sees no variable of the machine it runs on: its home, its state and its address are the world's own. It is
 //! killed when its handle is dropped, and given up after a minute.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
+
+mod pty;
 
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
@@ -16,6 +18,8 @@ use elysiactl::sandbox::{Fault, RequestInfo, Rule, Sandbox, Settings, Snapshot, 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::runtime::Runtime;
+
+pub use pty::Pty;
 
 /// Nothing here takes so long unless it is stuck.
 const STUCK: Duration = Duration::from_secs(60);
@@ -316,12 +320,6 @@ impl World {
         self.start(words).wait()
     }
 
-    /// Runs a command to its end.
-    #[track_caller]
-    pub fn run_command(&self, command: Command) -> Ended {
-        start(command).wait()
-    }
-
     /// Does `deed` when the next but `number` - 1 request of that kind arrives, before it takes effect.
     pub fn at_request(
         &self,
@@ -448,52 +446,4 @@ fn read(stream: Option<impl Read + Send + 'static>) -> Stream {
         changed.notify_all();
     });
     told
-}
-
-/// A terminal: what the user types goes in, what the program shows comes out.
-pub struct Pty {
-    master: std::fs::File,
-    slave: std::path::PathBuf,
-}
-
-impl Pty {
-    pub fn open() -> Pty {
-        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let slave = ptsname(&master, Vec::new()).unwrap();
-        Pty {
-            master: master.into(),
-            slave: slave.into_string().unwrap().into(),
-        }
-    }
-
-    /// The program's end of it.
-    pub fn end(&self) -> Stdio {
-        let mut options = std::fs::File::options();
-        options
-            .read(true)
-            .write(true)
-            .open(&self.slave)
-            .unwrap()
-            .into()
-    }
-
-    /// Types a line.
-    pub fn types(&mut self, line: &str) {
-        use std::io::Write;
-        self.master.write_all(line.as_bytes()).unwrap();
-    }
-
-    /// All that is shown until nobody has it open any more.
-    pub fn shows(mut self) -> String {
-        let mut shown = Vec::new();
-        let mut buffer = [0; 4096];
-        // The last one to close it makes reading fail.
-        while let Ok(length @ 1..) = self.master.read(&mut buffer) {
-            shown.extend_from_slice(&buffer[..length]);
-        }
-        String::from_utf8_lossy(&shown).into_owned()
-    }
 }

@@ -6,6 +6,7 @@
 mod collections;
 mod connect;
 mod jobs;
+mod rows;
 mod tools;
 
 use std::ffi::OsString;
