@@ -27,6 +27,8 @@ use crate::pipe::{Appetite, Applied, Page, Reject, Sink, Vector, Visit};
 const INCARNATION_IS_FRESH: Duration = Duration::from_secs(30);
 /// A batch refused alike this often is taken to hold the reason itself.
 const SUSPECT_TRIES: u32 = 3;
+/// So often a suspected object fails while another one is taken before it is refused.
+const TRIALS: u32 = 6;
 
 const OPENING: &[u8] = b"{\"objects\":[";
 const CLOSING: &[u8] = b"]}";
@@ -158,17 +160,31 @@ impl CollectionSink {
 
     /// An object is to blame for a failing request only if the server takes another one after it; else the server is.
     async fn judge_suspects(&self, batch: &mut Batch, suspects: Vec<(usize, Error)>) -> Result<()> {
-        if suspects.is_empty() {
-            return Ok(());
-        }
-        let is_server_working = self.is_server_working(batch).await;
         for (index, error) in suspects {
-            if !is_server_working {
-                return Err(error);
+            let message = error.message().to_owned();
+            if self.is_to_blame(batch, index, error).await? {
+                batch.settled[index] = Some(Outcome::Rejected(message));
             }
-            batch.settled[index] = Some(Outcome::Rejected(error.message().to_owned()));
         }
         Ok(())
+    }
+
+    /// Tries the object again and again in turn with one that the server takes: where requests fail at random, a few
+    /// failures alike prove nothing. `failure` comes back if the server takes the other one neither.
+    async fn is_to_blame(&self, batch: &mut Batch, index: usize, failure: Error) -> Result<bool> {
+        let has_witness = batch.settled.contains(&Some(Outcome::Accepted));
+        for _ in 0..if has_witness { TRIALS } else { 1 } {
+            if !self.is_server_working(batch).await {
+                return Err(failure);
+            }
+            match self.send(batch, index..index + 1).await {
+                Ok(()) => return Ok(false),
+                Err(error) if error.reaction() == Reaction::Suspect => {}
+                Err(error) if error.is_transient() => return Err(error),
+                Err(_) => return Ok(true),
+            }
+        }
+        Ok(true)
     }
 
     /// Stores an object again that was taken a moment ago. Without one in the batch, what other lanes achieved between two

@@ -114,10 +114,40 @@ async fn an_object_that_makes_every_batch_fail_is_found_while_the_server_takes_t
         for which in [1..=3, 5..=6, 8..=8] {
             bench.strike(BATCHES, When::Nth(which), fault.clone());
         }
+        // Six times the witness is taken and the object is not.
+        for which in (11..=21).step_by(2) {
+            bench.strike(BATCHES, When::Nth(which..=which), fault.clone());
+        }
         assert_refused(&bench, &archive, &[5], "").await;
-        assert_eq!(bench.sandbox.count(BATCHES.0, BATCHES.1), 10);
+        assert_eq!(bench.sandbox.count(BATCHES.0, BATCHES.1), 21);
         bench.sandbox.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_that_only_had_bad_luck_is_not_refused() {
+    let bench = Bench::with(8, 1).await;
+    let archive = bench.archive().await;
+    // As above, but the last trial succeeds.
+    for which in [
+        1..=3,
+        5..=6,
+        8..=8,
+        11..=11,
+        13..=13,
+        15..=15,
+        17..=17,
+        19..=19,
+    ] {
+        bench.strike(BATCHES, When::Nth(which), Fault::EmptyBefore);
+    }
+    let back = bench.restore(&archive, "Copy").await.unwrap();
+    assert_eq!(
+        (back.exit_code, back.tally.accepted, back.tally.rejected),
+        (0, 8, 0)
+    );
+    assert_eq!(bench.sandbox.count(BATCHES.0, BATCHES.1), 21);
+    bench.sandbox.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
