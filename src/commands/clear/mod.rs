@@ -5,6 +5,8 @@
 //! the first call, and a scratch collection has proven that this server takes the definition back equal. Where
 //! tenants or a part are chosen, or the proof fails, objects are deleted by id.
 
+mod verb;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ use crate::weaviate::{
     Client, Collection, CollectionEraser, CollectionSource, Connection, IdSource, Incarnation,
     Role, TenantState, TenantStatus,
 };
+use verb::Clear;
 
 /// A fact: the server version on which the definition was proven to come back equal.
 const PROVEN: &str = "proven on";
@@ -515,189 +518,5 @@ fn began(state: &State) -> Result<i64> {
     {
         Some(time) => Ok(time),
         None => Ok(state.started_at()?.as_millisecond()),
-    }
-}
-
-struct Clear<'a> {
-    session: &'a Session,
-    request: ClearRequest,
-    folder: Arc<JobFolder>,
-    state: State,
-    client: Arc<Client>,
-    /// Of the server.
-    version: String,
-    method: ClearMethod,
-    chosen: Vec<Tenant>,
-    /// True if some tenants are inactive.
-    has_sleepers: bool,
-    remake: Remake,
-}
-
-impl Clear<'_> {
-    /// Asked for, or because the proof failed.
-    fn is_by_id(&self, job: &Job) -> bool {
-        let is_asked_for = self.method == ClearMethod::ById || job.facts.contains_key(UNPROVEN);
-        is_asked_for && !self.request.delete_schema
-    }
-
-    fn says(&self, doing: &str) {
-        self.session.reporter.event(&Event::Stage { doing });
-    }
-
-    async fn prepare_drop(&self, number: u32) -> Result<Option<Facts>> {
-        match number {
-            0 => {
-                self.says("delete the collection");
-                self.remake.drop_for_good().await?;
-                Ok(Some(Facts::new()))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    async fn prepare_recreate(&self, number: u32, job: &Job) -> Result<Option<Facts>> {
-        match number {
-            0 => {
-                self.says("prove with a scratch collection that the definition comes back equal");
-                let proven = Facts::from([(PROVEN.into(), self.version.clone())]);
-                match self.remake.prove().await {
-                    Ok(()) => Ok(Some(proven)),
-                    Err(error) => self.without_proof(error).map(Some),
-                }
-            }
-            1 if !self.is_by_id(job) => {
-                self.says("delete the collection and create it again");
-                let is_proven = job.facts.get(PROVEN) == Some(&self.version);
-                self.remake.recreate(is_proven).await.map(Some)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// Objects are deleted by id instead, unless it was asked for otherwise or some could not be reached.
-    fn without_proof(&self, error: Error) -> Result<Facts> {
-        let is_about_the_definition =
-            matches!(error.kind(), Kind::Incompatible | Kind::TargetRefused);
-        if error.is_transient()
-            || !is_about_the_definition
-            || self.request.method != ClearMethod::Auto
-            || self.has_sleepers
-        {
-            return Err(error);
-        }
-        self.session
-            .warn(&format!("{error}; its objects are deleted by id"));
-        Ok(Facts::from([(UNPROVEN.into(), error.message().to_owned())]))
-    }
-
-    fn source(&self, job: &Job) -> CollectionSource {
-        let tenants = match self.is_by_id(job) {
-            true => self.chosen.clone(),
-            false => Vec::new(),
-        };
-        CollectionSource::new(
-            self.client.clone(),
-            self.request.collection.clone(),
-            tenants,
-            false,
-        )
-    }
-
-    /// What is there after all: created since the job began, or impossible to delete.
-    async fn take_stock(&self, job: &Job) -> Result<Facts> {
-        let name = &self.request.collection;
-        if self.request.delete_schema {
-            return match self.client.collection(name).await? {
-                Collection::Missing => Ok(Facts::new()),
-                _ => Err(self.remake.somebody_elses()),
-            };
-        }
-        let mut left = 0;
-        for tenant in &self.live(job).await? {
-            left += self.client.count(name, tenant).await?;
-        }
-        let mut facts = Facts::from([("left".into(), left.to_string())]);
-        if left > 0 && self.is_by_id(job) {
-            let policy = self.session.context().policy;
-            let began = began(&self.folder.state()?)?;
-            let source = self.source(job);
-            facts
-                .extend(super::census::remains(&policy, &self.client, name, &source, began).await?);
-        }
-        Ok(facts)
-    }
-
-    /// The tenants that are counted: those that were emptied, or all that are there after a creation.
-    async fn live(&self, job: &Job) -> Result<Vec<Tenant>> {
-        if self.is_by_id(job) || self.chosen == [Tenant::NONE] {
-            return Ok(self.chosen.clone());
-        }
-        self.client
-            .tenants(&self.request.collection)
-            .await
-            .map(|tenants| kept::active(&tenants))
-    }
-}
-
-impl Verb for Clear<'_> {
-    type Source = IdSource;
-    type Sink = CollectionEraser;
-
-    async fn prepare(&self, number: u32, job: &Job) -> Result<Option<Facts>> {
-        match (self.request.delete_schema, self.method == ClearMethod::ById) {
-            (true, _) => self.prepare_drop(number).await,
-            (false, false) => self.prepare_recreate(number, job).await,
-            (false, true) => Ok(None),
-        }
-    }
-
-    async fn ends(&self, job: &Job) -> Result<(IdSource, CollectionEraser)> {
-        if self.is_by_id(job) && !self.remake.has_the_old_shards().await? {
-            return Err(another_life(&self.request, &self.state));
-        }
-        let eraser = CollectionEraser::new(self.client.clone(), self.request.collection.clone());
-        Ok((IdSource::new(self.source(job)), eraser))
-    }
-
-    async fn finish(&self, number: u32, job: &Job) -> Result<Option<Facts>> {
-        match number {
-            0 => self.take_stock(job).await.map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    fn summary(&self, job: &Job) -> Summary {
-        let number = |name: &str| fact_number(job, name).unwrap_or(0);
-        let mut notes = Vec::new();
-        let mut exit_code = 0;
-        if number("stuck") > 0 {
-            notes.push(format!(
-                "{} objects cannot be deleted",
-                grouped(number("stuck"))
-            ));
-            exit_code = 3;
-        }
-        if number("left") > number("stuck") {
-            notes.push(format!(
-                "{} objects were created since the job began and are left",
-                grouped(number("left") - number("stuck"))
-            ));
-            exit_code = 3;
-        }
-        if let Some(first) = job.facts.get("differs") {
-            notes.push(format!(
-                "the definition reads back otherwise than it was: {first}"
-            ));
-            exit_code = 3;
-        }
-        let mut tally = job.tally;
-        if !self.is_by_id(job) {
-            tally.accepted = self.state.total.unwrap_or(0);
-        }
-        Summary {
-            exit_code,
-            tally,
-            notes,
-        }
     }
 }

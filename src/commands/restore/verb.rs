@@ -1,0 +1,384 @@
+//! The stages of a restore, and its two ends.
+
+use super::*;
+
+pub(super) struct Restore<'a> {
+    pub(super) session: &'a Session,
+    pub(super) request: RestoreRequest,
+    pub(super) folder: Arc<JobFolder>,
+    pub(super) archive: Arc<Archive>,
+    pub(super) client: Arc<Client>,
+    pub(super) name: CollectionName,
+    /// As it is to be, under the name that it gets.
+    pub(super) definition: Definition,
+}
+
+impl Restore<'_> {
+    /// Makes sure that the collection is there and is ours, or is the one to merge into.
+    async fn make_collection(&self) -> Result<Facts> {
+        self.session.reporter.event(&Event::Stage {
+            doing: "create the collection",
+        });
+        let made = match self.client.collection(&self.name).await? {
+            Collection::Found(definition) => self.accept(definition).await?,
+            Collection::Alias(_) | Collection::Missing => self.create().await?,
+        };
+        let incarnation = Incarnation::of(&self.client, &self.name, &made).await?;
+        if !self.request.merge {
+            self.folder
+                .save_obligation(&Obligation::CreatedCollection {
+                    url: self.client.address().to_owned(),
+                    name: self.name.to_string(),
+                    shards: incarnation.shards.clone(),
+                })?;
+        }
+        // What is in a collection of our own was written by an earlier run.
+        let before = match self.request.merge {
+            true => self.count_all(&made).await?,
+            false => 0,
+        };
+        Ok(Facts::from([
+            ("expected".into(), self.expected().to_string()),
+            ("incarnation".into(), incarnation.to_text()),
+            ("definition".into(), made.text().to_owned()),
+            ("before".into(), before.to_string()),
+        ]))
+    }
+
+    fn expected(&self) -> u64 {
+        if self.request.skip_data {
+            0
+        } else {
+            self.archive.object_count()
+        }
+    }
+
+    /// An existing collection: the one to merge into, or our own whose creation was not acknowledged.
+    async fn accept(&self, found: Definition) -> Result<Definition> {
+        let differences = definition_holds(&self.definition, &found)?;
+        if !self.request.merge && !self.is_ours(&found).await? {
+            return Err(Error::new(
+                Kind::TargetRefused,
+                format!("collection `{}` already exists", self.name),
+            )
+            .with_hint("pass --merge to restore into it, or --name <NEW> to restore beside it"));
+        }
+        if !self.request.merge && !differences.is_empty() {
+            return self.complete().await;
+        }
+        self.check_definition(&differences)?;
+        Ok(found)
+    }
+
+    /// True if this job created it: its shards were written down, or the crash came before and it is empty.
+    /// The journal may have gone back behind that, so it is not asked.
+    async fn is_ours(&self, found: &Definition) -> Result<bool> {
+        let now = Incarnation::of(&self.client, &self.name, found).await?;
+        let mut is_claimed = false;
+        for obligation in self.folder.obligations()? {
+            match obligation {
+                Obligation::CreatedCollection { name, shards, .. }
+                    if name == self.name.as_str() =>
+                {
+                    if !shards.is_empty() && shards == now.shards {
+                        return Ok(true);
+                    }
+                    is_claimed = true;
+                }
+                _ => {}
+            }
+        }
+        Ok(is_claimed && self.count_all(found).await? == 0)
+    }
+
+    async fn create(&self) -> Result<Definition> {
+        let creatable = creatable(&self.definition)?;
+        for left_out in &creatable.left_out {
+            self.session.warn(left_out);
+        }
+        // The name is claimed before the effect: after a lost reply an empty collection of it is taken for ours.
+        self.folder
+            .save_obligation(&Obligation::CreatedCollection {
+                url: self.client.address().to_owned(),
+                name: self.name.to_string(),
+                shards: Vec::new(),
+            })?;
+        self.client.create(&creatable.create).await?;
+        match self.complete().await {
+            Err(error) if session::is_refusal(&error) => {
+                // Made by this very call: ours beyond doubt.
+                self.client.delete(&self.name).await?;
+                Err(error)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Strikes out claims to a collection that is not there.
+    pub(super) async fn disclaim(&self) -> Result<()> {
+        if !matches!(
+            self.client.collection(&self.name).await?,
+            Collection::Missing
+        ) {
+            return Ok(());
+        }
+        for owed in self.folder.obligations()? {
+            self.folder.discharge(&owed)?;
+        }
+        Ok(())
+    }
+
+    /// The second step of a creation, and a look at what came of both. May be repeated.
+    async fn complete(&self) -> Result<Definition> {
+        if let Some(update) = creatable(&self.definition)?.then_update {
+            self.client.update(&self.name, &update).await?;
+        }
+        let Collection::Found(made) = self.client.collection(&self.name).await? else {
+            return Err(Error::new(
+                Kind::TargetRefused,
+                format!(
+                    "collection `{}` is not there right after its creation",
+                    self.name
+                ),
+            ));
+        };
+        self.check_definition(&definition_holds(&self.definition, &made)?)?;
+        Ok(made)
+    }
+
+    fn check_definition(&self, differences: &[String]) -> Result<()> {
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let list = differences
+            .iter()
+            .take(5)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("; ");
+        if self.request.force_schema {
+            self.session.warn(&format!(
+                "collection `{}` differs from the archive: {list}",
+                self.name
+            ));
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Incompatible,
+            format!(
+                "collection `{}` has another definition than the archive: {list}",
+                self.name
+            ),
+        )
+        .with_hint(
+            "pass --force-schema to go on all the same, or --name <NEW> to restore beside it",
+        ))
+    }
+
+    /// Tenants are made active; they get their states back at the end.
+    async fn make_tenants(&self) -> Result<Facts> {
+        if self.definition.has_tenants()? {
+            let tenants: Vec<TenantState> = self
+                .archive
+                .tenants()
+                .iter()
+                .map(|tenant| TenantState {
+                    name: tenant.name.clone(),
+                    status: TenantStatus::Hot,
+                })
+                .collect();
+            for some in tenants.chunks(1_000) {
+                self.client.create_tenants(&self.name, some).await?;
+            }
+        }
+        Ok(Facts::new())
+    }
+
+    async fn count_all(&self, definition: &Definition) -> Result<u64> {
+        if !definition.has_tenants()? {
+            return self.client.count(&self.name, &Tenant::NONE).await;
+        }
+        let mut count = 0;
+        for tenant in self.client.tenants(&self.name).await? {
+            if tenant.status == TenantStatus::Hot {
+                count += self
+                    .client
+                    .count(&self.name, &Tenant::named(&tenant.name))
+                    .await?;
+            }
+        }
+        Ok(count)
+    }
+
+    fn sink(&self, job: &Job) -> Result<CollectionSink> {
+        let definition = Definition::parse(fact(job, "definition")?.to_owned())?;
+        let incarnation = Incarnation::from_text(fact(job, "incarnation")?);
+        CollectionSink::new(self.client.clone(), definition, incarnation)
+    }
+
+    /// The last look: still the same collection, and as many objects as were accepted.
+    async fn take_stock(&self, job: &Job) -> Result<Facts> {
+        self.sink(job)?.check_incarnation().await?;
+        let after = self.count_all(&self.definition).await?;
+        self.folder.update_state(|state| {
+            state.extra.insert("count".into(), after.to_string());
+        })?;
+        Ok(Facts::from([("after".into(), after.to_string())]))
+    }
+
+    /// States of tenants, automation flags and aliases, now that the data are there.
+    async fn settle(&self) -> Result<Facts> {
+        let mut facts = Facts::new();
+        if self.definition.has_tenants()? {
+            self.set_tenants_back().await?;
+        }
+        if self.request.name.is_none() {
+            facts.insert(
+                "aliases taken".into(),
+                self.make_aliases().await?.join(", "),
+            );
+        }
+        Ok(facts)
+    }
+
+    async fn set_tenants_back(&self) -> Result<()> {
+        let mut value = self.definition.value()?;
+        if let Some(made) = creatable(&self.definition)?
+            .create
+            .get("multiTenancyConfig")
+            && value.get("multiTenancyConfig") != Some(made)
+        {
+            let mut update = creatable(&self.definition)?.create;
+            update["multiTenancyConfig"] = value["multiTenancyConfig"].take();
+            self.client.update(&self.name, &update).await?;
+        }
+        let asleep: Vec<TenantState> = self
+            .archive
+            .tenants()
+            .iter()
+            .filter_map(|tenant| {
+                Some((
+                    tenant,
+                    serde_json::from_value(tenant.status.clone().into()).ok()?,
+                ))
+            })
+            .filter(|(_, status)| *status == TenantStatus::Cold)
+            .map(|(tenant, status)| TenantState {
+                name: tenant.name.clone(),
+                status,
+            })
+            .collect();
+        self.client.set_tenants(&self.name, &asleep).await
+    }
+
+    async fn make_aliases(&self) -> Result<Vec<String>> {
+        let mut taken = Vec::new();
+        for alias in self.archive.aliases() {
+            if !self.client.make_alias(alias, &self.name).await? {
+                taken.push(alias.clone());
+            }
+        }
+        Ok(taken)
+    }
+}
+
+impl Verb for Restore<'_> {
+    type Source = ArchiveSource;
+    type Sink = CollectionSink;
+
+    async fn prepare(&self, number: u32, _: &Job) -> Result<Option<Facts>> {
+        match number {
+            0 => self.make_collection().await.map(Some),
+            1 => self.make_tenants().await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    async fn ends(&self, job: &Job) -> Result<(ArchiveSource, CollectionSink)> {
+        let incarnation = fact(job, "incarnation")?.to_owned();
+        self.folder.update_state(|state| {
+            state.extra.insert("incarnation".into(), incarnation);
+        })?;
+        let source = match self.request.skip_data
+            || self.archive.header().contents == Contents::SchemaOnly
+        {
+            true => self.archive.source().without_objects(),
+            false => self.archive.source(),
+        };
+        Ok((source, self.sink(job)?))
+    }
+
+    async fn finish(&self, number: u32, job: &Job) -> Result<Option<Facts>> {
+        match number {
+            0 => self.take_stock(job).await.map(Some),
+            1 => self.settle().await.map(Some),
+            2 => {
+                // From here on the collection is the user's; a restart must not remove it.
+                for owed in self.folder.obligations()? {
+                    self.folder.discharge(&owed)?;
+                }
+                Ok(Some(Facts::new()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn summary(&self, job: &Job) -> Summary {
+        let number = |name: &str| fact_number(job, name).unwrap_or(0);
+        let (accepted, rejected) = (job.tally.accepted, job.tally.rejected);
+        let (before, after, expected) = (number("before"), number("after"), number("expected"));
+        let mut notes = Vec::new();
+        if rejected > 0 {
+            notes.push(format!(
+                "{} objects were refused; rejects.jsonl names each with its reason",
+                grouped(rejected)
+            ));
+        }
+        let mut exit_code = if rejected > 0 { 3 } else { 0 };
+        if accepted + rejected != expected {
+            notes.push(format!(
+                "{} objects are accounted for, the archive holds {}",
+                grouped(accepted + rejected),
+                grouped(expected)
+            ));
+            exit_code = 13;
+        }
+        // Into a collection that held objects nothing can be said from counts but that they may not shrink.
+        let least = if before == 0 {
+            accepted
+        } else {
+            before.max(accepted)
+        };
+        if after < least {
+            notes.push(format!(
+                "the collection counts {} objects, at least {} were expected",
+                grouped(after),
+                grouped(least)
+            ));
+            exit_code = 13;
+        } else if before == 0 && after > accepted + rejected {
+            notes.push(format!("the collection counts {} objects more than were restored: somebody else writes to it", grouped(after - accepted - rejected)));
+            exit_code = exit_code.max(3);
+        } else if before == 0 && after > accepted {
+            notes.push(format!(
+                "{} of the refused objects are in the collection all the same",
+                grouped(after - accepted)
+            ));
+        }
+        if let Some(taken) = job
+            .facts
+            .get("aliases taken")
+            .filter(|taken| !taken.is_empty())
+        {
+            notes.push(format!(
+                "these aliases are taken and were left as they are: {taken}"
+            ));
+            exit_code = exit_code.max(3);
+        }
+        Summary {
+            exit_code,
+            tally: job.tally,
+            notes,
+        }
+    }
+}
