@@ -357,6 +357,8 @@ fn report(state: &State, summary: &Summary) -> String {
         "rejected": summary.tally.rejected,
         "bytes": summary.tally.bytes,
         "batches": summary.tally.batches,
+        "retries": state.retries,
+        "batches_repeated": state.repeats,
         "notes": summary.notes,
         "archives": state.archives,
     });

@@ -7,11 +7,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::Again;
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::event::{Event, Reporter};
 use crate::job::{Cursor, Job, Lane, LaneId, Place, Stage, Step};
@@ -68,7 +70,9 @@ impl Committer {
         folder: Arc<JobFolder>,
         reporter: Arc<dyn Reporter>,
         progress: Progress,
+        again: Again,
     ) -> Result<Self> {
+        let before = folder.state()?;
         let mut rejects = folder.rejects()?;
         rejects.truncate(
             job.receipts
@@ -92,6 +96,8 @@ impl Committer {
             rejects,
             reporter,
             progress,
+            again,
+            again_before: (before.retries, before.repeats),
             barrier: None,
             waiting: BTreeMap::new(),
             is_abandoned: false,
@@ -181,6 +187,9 @@ struct Work {
     rejects: Rejects,
     reporter: Arc<dyn Reporter>,
     progress: Progress,
+    again: Again,
+    /// Retries and repeats of earlier runs.
+    again_before: (u64, u64),
     barrier: Option<Barrier>,
     /// Where the next batch of a document must begin; `None` before the first one.
     place: Option<u64>,
@@ -380,6 +389,8 @@ impl Work {
         self.state_written = Instant::now();
         let written = self.folder.update_state(|state| {
             state.stopped = stopped;
+            state.retries = self.again_before.0 + self.again.retries.load(Ordering::Relaxed);
+            state.repeats = self.again_before.1 + self.again.repeats.load(Ordering::Relaxed);
             if self.poison.is_none() {
                 self.summarise(state);
             }

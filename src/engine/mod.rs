@@ -15,6 +15,7 @@ mod worker;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
@@ -50,6 +51,15 @@ pub trait Verb: Send + Sync {
     fn summary(&self, job: &Job) -> Summary;
 }
 
+/// How often a run had to do something again; shared, and added to the job's summary.
+#[derive(Clone, Default)]
+pub struct Again {
+    /// Requests and stages that failed and were tried again.
+    pub retries: Arc<AtomicU64>,
+    /// Batches of earlier runs that were done again because only their intent was known.
+    pub repeats: Arc<AtomicU64>,
+}
+
 /// What a run needs besides the job.
 #[derive(Clone)]
 pub struct Context {
@@ -61,12 +71,16 @@ pub struct Context {
     pub stop: Stop,
     /// Batch size, workers, rates, memory.
     pub tuning: Tuning,
+    /// What was done again.
+    pub again: Again,
 }
 
 impl Context {
     /// A context whose retries are told to `reporter` and end when `stop` is asked for.
     pub fn new(reporter: Arc<dyn Reporter>, policy: Policy, stop: Stop, tuning: Tuning) -> Self {
         let listener = reporter.clone();
+        let again = Again::default();
+        let retries = again.retries.clone();
         let observer = move |waiting: &Waiting<'_>| {
             let Waiting {
                 doing,
@@ -74,6 +88,7 @@ impl Context {
                 tries,
                 delay,
             } = *waiting;
+            retries.fetch_add(1, Ordering::Relaxed);
             listener.event(&Event::Retry {
                 doing,
                 error,
@@ -91,6 +106,7 @@ impl Context {
             policy,
             stop,
             tuning,
+            again,
         }
     }
 }
@@ -122,6 +138,7 @@ pub async fn run<V: Verb>(
         folder,
         context.reporter.clone(),
         context.policy.progress.clone(),
+        context.again.clone(),
     )?;
     let mut run = Run {
         verb,

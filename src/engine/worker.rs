@@ -4,6 +4,7 @@
 //! and beyond everything it has read; the new border is durable before either half is read.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio_util::task::AbortOnDropHandle;
 
@@ -297,6 +298,7 @@ async fn repeat<S: Source, K: Sink>(
     lane: &mut Lane,
     intent: &Intent,
 ) -> Result<()> {
+    shared.context.again.repeats.fetch_add(1, Ordering::Relaxed);
     let kept = shared.ids.pending(lane.id)?;
     let keys = kept.map(|batch| batch.keys).unwrap_or_default();
     let policy = &shared.context.policy;

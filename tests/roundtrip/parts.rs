@@ -3,6 +3,7 @@
 use elysiactl::commands::{backup, restore};
 use elysiactl::error::Kind;
 use elysiactl::sandbox::sample_id;
+use elysiactl::sandbox::{Fault, Rule, When};
 use serde_json::json;
 
 use crate::common::{backup_request, restore_request, sandbox_with, session};
@@ -114,6 +115,8 @@ async fn a_collection_that_refers_to_itself_is_refused_by_name_and_nothing_is_wr
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_report_lies_beside_the_archive() {
     let sandbox = crate::sandbox_with("Article", 30).await;
+    let cut = Rule::new("GET", "/v1/objects", When::Nth(1..=1), Fault::ResetBefore);
+    sandbox.faults().add(cut);
     let folder = tempfile::tempdir().unwrap();
     let session = crate::session(&folder.path().join("state"));
     let request = crate::backup_request(&sandbox.url(), "Article", folder.path());
@@ -131,5 +134,9 @@ async fn the_report_lies_beside_the_archive() {
         (&30.into(), &0.into())
     );
     assert!(!beside("rejects.jsonl").exists(), "nothing was rejected");
+    assert_eq!(
+        (&report["retries"], &report["batches_repeated"]),
+        (&1.into(), &0.into())
+    );
     sandbox.stop().await;
 }
