@@ -71,7 +71,7 @@ pub fn describe_job(listed: &Listed, folder: &std::path::Path) -> Result<Plan> {
     plan.field("batches", state.tally.batches)
         .field("bytes", state.tally.bytes);
     plan.field("retries", state.retries)
-        .field("batches repeated", state.repeats);
+        .field("repeated", state.repeats);
     plan.field("started", &state.started)
         .field("last change", &state.updated);
     if let Some(address) = &state.address {
