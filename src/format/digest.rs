@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::canonical::{Hint, write_bytes, write_canonical};
 use super::tally::{Digest, Tallies};
-use super::vector::decode_vector;
+use crate::pipe::decode_vector;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Definition, Key, Times};
 use crate::pipe::{Vector, Visit};

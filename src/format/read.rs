@@ -13,7 +13,7 @@ use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::damaged;
-use super::vector::decode_vector;
+use crate::pipe::decode_vector;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Key, ObjectId, Tenant, Times};
 use crate::pipe::{Visit, Walk};

@@ -20,8 +20,8 @@ use crate::journal::{JobFolder, State};
 use crate::model::{CollectionName, Definition, Tenant};
 use crate::storage::{Local, Storage};
 use crate::weaviate::{
-    Client, CollectionSource, Connection, Incarnation, Role, TenantState, TenantStatus,
-    definitions_match,
+    Client, CollectionSource, Connection, Incarnation, ReadPlan, Role, TenantState, TenantStatus,
+    Wanted, definitions_match,
 };
 use verb::Backup;
 
@@ -126,6 +126,10 @@ struct Seen {
     count: u64,
     /// In Unix milliseconds, by the server's clock.
     server_time: Option<i64>,
+    /// How objects are read.
+    plan: ReadPlan,
+    /// How ids are read.
+    key_plan: ReadPlan,
 }
 
 impl Seen {
@@ -147,6 +151,13 @@ impl Seen {
             false => Vec::new(),
         };
         let (chosen, skipped) = choose(&tenants, found, request)?;
+        if let Some(tenant) = chosen.first() {
+            target::confirm_grpc(session, client, name, tenant).await?;
+        }
+        let wanted = match request.with_vectors {
+            true => Wanted::Everything,
+            false => Wanted::Properties,
+        };
         let mut count = 0;
         for tenant in &chosen {
             count += policy
@@ -163,6 +174,8 @@ impl Seen {
             skipped,
             count,
             server_time,
+            plan: ReadPlan::choose(client, &found.definition, wanted)?,
+            key_plan: ReadPlan::choose(client, &found.definition, Wanted::Keys)?,
         })
     }
 }
@@ -264,7 +277,7 @@ fn plan(request: &BackupRequest, client: &Client, found: &Found, seen: &Seen) ->
     } else {
         plan.field("tenants", "none");
     }
-    plan.field("protocol", "REST");
+    plan.field("protocol", seen.plan);
     plan
 }
 

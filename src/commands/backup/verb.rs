@@ -222,7 +222,7 @@ impl Backup<'_> {
             self.client.clone(),
             self.request.collection.clone(),
             self.seen.chosen.clone(),
-            false,
+            self.seen.key_plan,
         );
         let rejects = census::read_rejected(&self.folder)?;
         let policy = self.session.context().policy;
@@ -300,12 +300,7 @@ impl Verb for Backup<'_> {
             Vec::new()
         };
         let name = self.request.collection.clone();
-        let source = CollectionSource::new(
-            self.client.clone(),
-            name,
-            tenants,
-            self.request.with_vectors,
-        );
+        let source = CollectionSource::new(self.client.clone(), name, tenants, self.seen.plan);
         let sink = self
             .draft(job)?
             .reopen(&receipts(job), self.sink_options())?;

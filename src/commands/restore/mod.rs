@@ -50,7 +50,7 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
     let definition = with_name(&archive.header().definition, &name)?;
     refuse_what_is_not_restored_yet(&archive, &definition)?;
     let client = Arc::new(Client::new(&request.connection, Role::Target)?);
-    let version = target::version(session, &client).await?;
+    let version = target::version_and_grpc(session, &client).await?;
     let identity = identity(request, &archive, &name)?;
     if let Some(outcome) = answer_again(session, &client, &identity, &name).await? {
         return Ok(outcome);
@@ -284,7 +284,7 @@ fn plan(
             "none: the collection is new"
         },
     );
-    plan.field("protocol", "REST");
+    plan.field("protocol", target::protocol(client));
     plan
 }
 
