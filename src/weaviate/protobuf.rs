@@ -67,6 +67,7 @@ impl<'a> Fields<'a> {
         Fields(message)
     }
 
+    #[inline]
     fn take(&mut self, length: usize) -> Result<&'a [u8]> {
         let (taken, rest) = self
             .0
@@ -82,7 +83,19 @@ impl<'a> Fields<'a> {
         Ok(array)
     }
 
+    /// Most are one byte long.
+    #[inline]
     fn varint(&mut self) -> Result<u64> {
+        match self.0 {
+            [byte, rest @ ..] if *byte < 0x80 => {
+                self.0 = rest;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64> {
         let mut number = 0;
         for (index, byte) in self.0.iter().enumerate().take(10) {
             number |= u64::from(byte & 0x7f) << (7 * index);
@@ -94,6 +107,7 @@ impl<'a> Fields<'a> {
         Err(malformed("a number has no end"))
     }
 
+    #[inline]
     fn field(&mut self) -> Result<(u64, Wire<'a>)> {
         let tag = self.varint()?;
         let value = match tag & 7 {
@@ -115,6 +129,7 @@ impl<'a> Iterator for Fields<'a> {
     type Item = Result<(u64, Wire<'a>)>;
 
     /// After an error there is nothing more.
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.0.is_empty() {
             return None;
