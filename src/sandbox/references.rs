@@ -203,6 +203,17 @@ pub(super) fn batch(call: &Call<'_>) -> Answer {
     Ok(Reply::ok(&Value::Array(replies)))
 }
 
+/// Appends one reference between two beacons; the error is the server's text.
+pub(super) fn append(data: &mut Data, from: &str, to: &str, tenant: &str) -> Result<(), String> {
+    let link = Link::parse(from)?;
+    let property = data
+        .class(&link.class)
+        .and_then(|class| class.property(&link.property))
+        .cloned();
+    let target = Target::parse(to)?.completed(property.as_ref());
+    apply(data, &link, &target, tenant)
+}
+
 fn one_of_batch(data: &mut Data, item: &Json<'_>) -> Value {
     let link = Link::parse(item.text_of("from"));
     let property = link

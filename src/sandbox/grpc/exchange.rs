@@ -1,0 +1,92 @@
+//! One call: log, fault, effect, reply.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, Response, header};
+use tonic::{Code, Status};
+
+use super::super::course::Instead;
+use super::super::delivery;
+use super::super::reply::Reply;
+use super::super::server::Shared;
+use super::super::wire::Scissors;
+use super::frame::{self, HEAD, announced};
+use super::service::{Answer, is_write};
+use super::status::code_of;
+
+/// Serves one call.
+pub(in super::super) async fn handle(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(scissors): ConnectInfo<Scissors>,
+    request: axum::extract::Request,
+) -> Response<Body> {
+    let busy = scissors.busy();
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+        return frame::nothing();
+    };
+    let mut info = shared.arrived(parts.method.as_str(), &path);
+    let course = shared.meet(&info).await;
+    let answer = match course.takes_effect {
+        true => {
+            let _held = match is_write(&path) {
+                true => Some(shared.gate.read().await),
+                false => None,
+            };
+            shared.answer(&path, &parts.headers, &body, course.short_page)
+        }
+        false => Err(Status::new(Code::Unavailable, "")),
+    };
+    course.linger().await;
+    info.status = Some(match &answer {
+        Ok(_) => 200,
+        Err(status) => status.code() as u16,
+    });
+    shared.served(info);
+    drop(busy);
+    match course.instead {
+        None => frame::deliver(answer, course.delivery, &scissors),
+        Some(Instead::Nothing) => frame::nothing(),
+        Some(Instead::Refusal {
+            status,
+            retry_after,
+            body,
+        }) => frame::deliver(
+            Err(refusal(status, retry_after, body)),
+            course.delivery,
+            &scissors,
+        ),
+        Some(Instead::Proxy { status, body }) => delivery::respond(Reply::page(status, body)),
+    }
+}
+
+/// The status that stands for a scripted HTTP status.
+fn refusal(status: u16, retry_after: Option<u64>, body: String) -> Status {
+    let mut refusal = Status::new(code_of(status), body);
+    if let Some(seconds) = retry_after {
+        refusal.metadata_mut().insert("retry-after", seconds.into());
+    }
+    refusal
+}
+
+impl Shared {
+    fn answer(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        body: &Bytes,
+        short_page: Option<usize>,
+    ) -> Answer {
+        let service = &self.service;
+        let length = announced(body)?.unwrap_or(0);
+        service.check_size("received", length)?;
+        let message = body.get(HEAD..HEAD + length).unwrap_or_default();
+        let authorization = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        service.call(path, authorization, message, short_page)
+    }
+}
