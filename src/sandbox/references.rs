@@ -158,7 +158,9 @@ impl Link {
                 "className must start with an uppercase letter, but got {class}"
             ));
         }
-        let refuse = || format!("invalid cref URI: 2nd path segment must be uuid, but got '{id}'");
+        // The real server shows the segment behind the wrong one.
+        let refuse =
+            || format!("invalid cref URI: 2nd path segment must be uuid, but got '{property}'");
         let id = strict_id(id).ok_or_else(refuse)?;
         Ok(Link {
             class: class.to_owned(),

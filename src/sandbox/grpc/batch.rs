@@ -92,7 +92,8 @@ pub(super) fn references(call: &Call<'_>, sent: &[BatchReference]) -> Result<Fai
     let mut data = call.store.write();
     let outcomes = sent.iter().enumerate().map(|(at, reference)| {
         let from = source_beacon(reference);
-        let outcome = references::append(&mut data, &from, &target(reference), &reference.tenant);
+        let outcome = target(&data, reference)
+            .and_then(|to| references::append(&mut data, &from, &to, &reference.tenant));
         outcome.err().map(|text| (at, text))
     });
     Ok(outcomes.flatten().collect())
@@ -104,11 +105,18 @@ pub(super) fn source_beacon(reference: &BatchReference) -> String {
     format!("weaviate://localhost/{class}/{id}/{}", reference.name)
 }
 
-fn target(reference: &BatchReference) -> String {
+/// The beacon of the target; without a class it is that of the property, which must exist.
+fn target(data: &Data, reference: &BatchReference) -> Result<String, String> {
     let id = &reference.to_uuid;
-    match &reference.to_collection {
-        Some(class) => format!("weaviate://localhost/{class}/{id}"),
-        None => format!("weaviate://localhost/{id}"),
+    if let Some(class) = &reference.to_collection {
+        return Ok(format!("weaviate://localhost/{class}/{id}"));
+    }
+    let (name, source) = (&reference.name, &reference.from_collection);
+    match data.class(source) {
+        Some(class) if class.property(name).is_none() => {
+            Err(format!("property {name} does not exist for class {source}"))
+        }
+        _ => Ok(format!("weaviate://localhost/{id}")),
     }
 }
 

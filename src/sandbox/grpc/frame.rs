@@ -22,7 +22,8 @@ pub(super) const HEAD: usize = 5;
 /// A body made of frames.
 struct Frames<S>(S);
 
-type Piece = Result<Frame<Bytes>, io::Error>;
+/// A frame of a body, or why it breaks off.
+pub(super) type Piece = Result<Frame<Bytes>, io::Error>;
 
 impl<S: Stream<Item = Piece> + Unpin> http_body::Body for Frames<S> {
     type Data = Bytes;
@@ -82,19 +83,24 @@ fn bare(headers: HeaderMap) -> Response<Body> {
     response
 }
 
+/// A refusal is headers only, as the real server sends it.
+pub(super) fn refuse(status: &Status) -> Response<Body> {
+    bare(trailers(status))
+}
+
 /// A 200 that ends without a message and without a status.
 pub(super) fn nothing() -> Response<Body> {
     bare(HeaderMap::new())
 }
 
-/// Sends the answer to a unary call: a refusal is headers only, as the real server sends it.
+/// Sends the answer to a unary call.
 pub(super) fn deliver(answer: Answer, delivery: Delivery, scissors: &Scissors) -> Response<Body> {
     if delivery == Delivery::Cut {
         scissors.cut();
     }
     let message = match answer {
         Ok(message) => framed(&message),
-        Err(status) => return bare(trailers(&status)),
+        Err(status) => return refuse(&status),
     };
     match delivery {
         Delivery::Whole | Delivery::Cut => respond(stream::iter([data(message), end()])),

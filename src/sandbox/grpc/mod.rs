@@ -16,7 +16,12 @@ mod picks;
 mod search;
 mod service;
 mod status;
+mod stream;
+mod stream_messages;
 mod tenants;
 mod values;
+
+#[cfg(test)]
+mod tests;
 
 pub(super) use exchange::handle;

@@ -48,12 +48,11 @@ impl Picks {
                 references: Vec::new(),
             });
         };
-        let mut plain = match request.return_all_nonref_properties {
-            true => all(&class.properties),
-            false => Vec::new(),
-        };
-        for name in &request.non_ref_properties {
-            add(&mut plain, named(&class.properties, &class.name, name)?);
+        let mut plain = all(&class.properties);
+        if !request.return_all_nonref_properties {
+            let names = request.non_ref_properties.iter();
+            let named = names.map(|name| named(&class.properties, &class.name, name));
+            plain = named.collect::<Result<_, _>>()?;
         }
         for asked in &request.object_properties {
             add(&mut plain, members(&class.properties, &class.name, asked)?);

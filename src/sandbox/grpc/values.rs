@@ -123,8 +123,8 @@ pub(super) struct Phone {
     pub(super) valid: bool,
 }
 
-/// What a page with coordinates in an object property fails with.
-pub(super) const LOOKALIKE: &str = "creating object value: proto: invalid type: *models.GeoCoordinates expected map[string]interface{}";
+/// What a page with coordinates in an object property fails with; the blank behind the colon does not break.
+pub(super) const LOOKALIKE: &str = "creating object value: proto:\u{a0}invalid type: *models.GeoCoordinates expected map[string]interface{}";
 
 /// The picked properties of a stored object: a missing one is null.
 pub(super) fn read(stored: &Json<'_>, picks: &[Pick]) -> Result<Properties, String> {
@@ -159,7 +159,7 @@ fn is_coordinates(value: &Json<'_>) -> bool {
 /// The members of an object: a missing one stays away.
 fn object(value: &Json<'_>, picks: &[Pick]) -> Result<Properties, String> {
     let Json::Object(members) = value else {
-        return Err("creating object value: proto: invalid type".to_owned());
+        return Err("creating object value: proto:\u{a0}invalid type".to_owned());
     };
     let mut fields = BTreeMap::new();
     for (name, value) in members {
@@ -224,7 +224,7 @@ fn items(value: &Json<'_>, pick: &Pick) -> Result<Items, String> {
         _ => {
             let text = "creating primitive value for";
             return Err(format!(
-                "{text} {}: proto: invalid type: models.MultipleRef",
+                "{text} {}: proto:\u{a0}invalid type: models.MultipleRef",
                 pick.name
             ));
         }
