@@ -107,19 +107,24 @@ fn the_sandbox_answers_the_recorded_exchanges_as_the_real_server_did() {
 
 #[test]
 fn the_sandbox_answers_exchanges_of_our_own() {
-    let text = include_str!("exchanges/basics.jsonl");
-    let outcome = replay("basics", text, Settings::default());
-    println!(
-        "basics: replayed {} of {} exchanges of our own",
-        outcome.replayed,
-        text.lines().count()
-    );
-    assert_eq!(outcome.replayed, text.lines().count());
-    assert!(
-        outcome.failures.is_empty(),
-        "{}",
-        outcome.failures.join("\n")
-    );
+    let sessions = [
+        ("basics", include_str!("exchanges/basics.jsonl")),
+        ("calls", include_str!("exchanges/calls.jsonl")),
+    ];
+    for (name, text) in sessions {
+        let outcome = replay(name, text, Settings::default());
+        let count = text.lines().count();
+        println!(
+            "{name}: replayed {} of {count} exchanges of our own",
+            outcome.replayed
+        );
+        assert_eq!(outcome.replayed, count);
+        assert!(
+            outcome.failures.is_empty(),
+            "{}",
+            outcome.failures.join("\n")
+        );
+    }
 }
 
 #[test]
@@ -173,6 +178,37 @@ fn mangled_requests_are_always_answered() {
                     random.choice(["Boat", "%ff", "B%C3%96", "x"]).expect("one"),
                 ),
             );
+        }
+    }
+    runtime.block_on(sandbox.stop());
+}
+
+#[test]
+fn mangled_calls_are_always_answered() {
+    let runtime = runtime();
+    let sandbox = runtime
+        .block_on(Sandbox::start(Settings::default()))
+        .expect("the sandbox starts");
+    sandbox.store().fill("Boat", 5, 3, 1);
+    let caller = Caller::to(sandbox.grpc_url());
+    let mut random = fastrand::Rng::with_seed(7);
+    for line in include_str!("exchanges/calls.jsonl").lines() {
+        let exchange: Exchange = serde_json::from_str(line).expect("an exchange");
+        if exchange.protocol != "grpc" {
+            continue;
+        }
+        let (request, _) = exchange.call();
+        let sent = calls::decode(request.base64.as_deref().unwrap_or_default());
+        for _ in 0..100 {
+            let mut bytes = sent.clone();
+            for byte in &mut bytes {
+                if random.u8(..20) == 0 {
+                    *byte = random.u8(..);
+                }
+            }
+            bytes.truncate(random.usize(..=bytes.len() * 2));
+            // A call without a reply makes `call` fail: the handler panicked.
+            runtime.block_on(caller.call_with(&request, &bytes));
         }
     }
     runtime.block_on(sandbox.stop());
@@ -237,6 +273,41 @@ fn a_wrong_reply_is_noticed() {
         )),
         1
     );
+}
+
+#[test]
+fn a_wrong_answer_to_a_call_is_noticed() {
+    let wrong = |line: &str| replay("wrong", line, Settings::default()).failures.len();
+    let check = |response: &str| {
+        wrong(&format!(
+            r#"{{"seq":1,"note":"-","protocol":"grpc","request":{{"method":"/grpc.health.v1.Health/Check","base64":""}},"response":{response}}}"#
+        ))
+    };
+    let serving = r#""message":{"status":"SERVING"}"#;
+    assert_eq!(
+        check(&format!(r#"{{"code":"OK","details":"",{serving}}}"#)),
+        0
+    );
+    assert_eq!(
+        check(&format!(r#"{{"code":"UNKNOWN","details":"",{serving}}}"#)),
+        1
+    );
+    assert_eq!(
+        check(&format!(r#"{{"code":"OK","details":"-",{serving}}}"#)),
+        1
+    );
+    assert_eq!(check(r#"{"code":"OK","details":""}"#), 1);
+    assert_eq!(check(r#"{"code":"OK","details":"","message":{}}"#), 1);
+    let stream = |received: &str, code: &str| {
+        wrong(&format!(
+            r#"{{"seq":1,"note":"-","protocol":"grpc_stream","request":{{"method":"/weaviate.v1.Weaviate/BatchStream"}},"events":[{{"dir":"send","base64":"CgA="}}{received},{{"dir":"half_close"}}],"response":{{"code":"{code}","details":""}}}}"#
+        ))
+    };
+    let started = r#",{"dir":"recv","message":{"started":{}}}"#;
+    assert_eq!(stream(started, "OK"), 0);
+    assert_eq!(stream(started, "UNKNOWN"), 1);
+    assert_eq!(stream("", "OK"), 1);
+    assert_eq!(stream(r#",{"dir":"recv","message":{"acks":{}}}"#, "OK"), 1);
 }
 
 #[test]

@@ -65,8 +65,13 @@ impl Caller {
     /// Makes a unary call and shows its answer as a recording does.
     pub async fn call(&self, request: &CallRequest) -> Value {
         let message = decode(request.base64.as_deref().unwrap_or_default());
-        let sent = self.post(request).body(framed(&message)).send();
-        let answer = read(sent.await.expect("a response"), usize::MAX).await;
+        self.call_with(request, &message).await
+    }
+
+    /// As `call`, with another message.
+    pub async fn call_with(&self, request: &CallRequest, message: &[u8]) -> Value {
+        let sent = self.post(request).body(framed(message)).send();
+        let answer = read(sent.await.expect("a response")).await;
         let mut shown = answer.status;
         if let Some(message) = answer.messages.first() {
             shown["message"] = self.canonical.reply(&request.method, message);
@@ -154,12 +159,10 @@ impl Talk {
     }
 }
 
-async fn read(response: reqwest::Response, most: usize) -> Answer {
+async fn read(response: reqwest::Response) -> Answer {
     let mut replies = Replies::of(response);
     let mut messages = Vec::new();
-    while messages.len() < most
-        && let Some(message) = replies.next().await
-    {
+    while let Some(message) = replies.next().await {
         messages.push(message);
     }
     Answer {
