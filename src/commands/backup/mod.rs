@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::census;
+use super::estimate::{self, Cost, Spelling};
 use super::session::{Claimed, Outcome, Session, Unfinished, fact, fact_number, grouped, resumed};
 use super::target::{self, Found};
 use crate::archive::{ArchiveSink, Contents, Draft, Ending, Format, Header, SinkOptions};
@@ -65,10 +66,13 @@ pub async fn backup_into(
     let found = target::find(session, &client, &request.collection).await?;
     let seen = Seen::look(session, &client, &found, request).await?;
     let identity = identity(request)?;
-    session.show_plan(&plan(request, &client, &found, &seen));
+    let mut plan = plan(request, &client, &found, &seen);
     if session.is_dry_run {
+        describe_size(session, request, &client, &seen, &mut plan).await;
+        session.show_plan(&plan);
         return Ok(Outcome::default());
     }
+    session.show_plan(&plan);
     check_destination(request)?;
     let claimed = claim(session, request, identity, &client, &found, &seen)?;
     let verb = Backup {
@@ -266,6 +270,34 @@ fn plan(request: &BackupRequest, client: &Client, found: &Found, seen: &Seen) ->
     }
     plan.field("protocol", "REST");
     plan
+}
+
+async fn describe_size(
+    session: &Session,
+    request: &BackupRequest,
+    client: &Arc<Client>,
+    seen: &Seen,
+    plan: &mut Plan,
+) {
+    let some = seen.chosen.iter().take(estimate::SAMPLED_TENANTS).cloned();
+    let source = CollectionSource::new(
+        client.clone(),
+        request.collection.clone(),
+        some.collect(),
+        request.with_vectors,
+    );
+    let spelling = Spelling {
+        format: request.format,
+        codec: request.codec,
+    };
+    let objects = if request.with_data { seen.count } else { 0 };
+    // Two counts, and the page that proves the end.
+    let cost = Cost {
+        per_page: 1,
+        per_tenant: 3,
+    };
+    let tenants = seen.chosen.len() as u64;
+    estimate::describe(session, plan, (&source, spelling), (objects, tenants), cost).await;
 }
 
 fn claim(
