@@ -5,6 +5,7 @@ mod census;
 mod clear;
 mod collections;
 mod demo;
+mod estimate;
 mod jobs;
 mod kept;
 mod proof;

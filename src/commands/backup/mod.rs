@@ -1,5 +1,6 @@
 //! `col backup`: a collection becomes an archive.
 
+mod lease;
 mod verb;
 
 use std::path::{Path, PathBuf};
@@ -8,9 +9,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::census;
+use super::estimate::{self, Cost, Spelling};
 use super::session::{Claimed, Outcome, Session, Unfinished, fact, fact_number, grouped, resumed};
 use super::target::{self, Found};
-use crate::archive::{ArchiveSink, Contents, Draft, Ending, Format, Header, SinkOptions};
+use crate::archive::{
+    ArchiveSink, Contents, Draft, Ending, Format, Header, SinkOptions, partial_name,
+};
 use crate::engine::{Facts, Verb};
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::event::{Event, Plan};
@@ -23,6 +27,7 @@ use crate::weaviate::{
     Client, CollectionSource, Connection, Incarnation, ReadPlan, Role, TenantState, TenantStatus,
     Wanted, definitions_match,
 };
+use lease::Lease;
 use verb::Backup;
 
 /// What `col backup` was asked for, one collection.
@@ -65,14 +70,20 @@ pub async fn backup_into(
     let found = target::find(session, &client, &request.collection).await?;
     let seen = Seen::look(session, &client, &found, request).await?;
     let identity = identity(request)?;
-    session.show_plan(&plan(request, &client, &found, &seen));
+    let mut plan = plan(request, &client, &found, &seen);
     if session.is_dry_run {
+        describe_size(session, request, &client, &seen, &mut plan).await;
+        session.show_plan(&plan);
         return Ok(Outcome::default());
     }
+    session.show_plan(&plan);
     check_destination(request)?;
+    lease::clear_the_way(session, &*storage, &request.collection)?;
     let claimed = claim(session, request, identity, &client, &found, &seen)?;
+    let (claimed, lease) = take_lease(session, &storage, request, claimed)?;
     let verb = Backup {
         storage,
+        lease,
         folder: claimed.folder.clone(),
         state: claimed.state.clone(),
         resumed: resumed(&claimed.state),
@@ -88,11 +99,13 @@ pub async fn backup_into(
         verb.put_papers_beside()?;
     }
     let folder = verb.folder.clone();
-    drop(verb);
+    // Of a run that failed the first error counts.
+    let ended = verb.lease.end(outcome.is_ok());
     let summary = match outcome {
         Ok(summary) => summary,
         Err(error) => return Err(session.forget_refused(folder, error)),
     };
+    ended?;
     let path = folder.state()?.archives.first().map(PathBuf::from);
     Ok(Outcome {
         exit_code: summary.exit_code,
@@ -100,6 +113,25 @@ pub async fn backup_into(
         notes: summary.notes,
         archive: path,
     })
+}
+
+/// A job that has just begun and must give way to another host is forgotten.
+fn take_lease(
+    session: &Session,
+    storage: &Arc<dyn Storage>,
+    request: &BackupRequest,
+    claimed: Claimed,
+) -> Result<(Claimed, Lease)> {
+    let state = &claimed.state;
+    let archive = state.extra.get("archive");
+    match Lease::take(session, storage, &request.collection, &state.job, archive) {
+        Ok(lease) => Ok((claimed, lease)),
+        Err(error) => {
+            let folder = Arc::into_inner(claimed.folder).filter(|_| !claimed.is_resumed);
+            folder.map_or(Ok(()), |folder| discard(folder, state))?;
+            Err(error)
+        }
+    }
 }
 
 /// Nothing is begun that could not be written; a full file system is left for a resume.
@@ -281,6 +313,34 @@ fn plan(request: &BackupRequest, client: &Client, found: &Found, seen: &Seen) ->
     plan
 }
 
+async fn describe_size(
+    session: &Session,
+    request: &BackupRequest,
+    client: &Arc<Client>,
+    seen: &Seen,
+    plan: &mut Plan,
+) {
+    let some = seen.chosen.iter().take(estimate::SAMPLED_TENANTS).cloned();
+    let source = CollectionSource::new(
+        client.clone(),
+        request.collection.clone(),
+        some.collect(),
+        request.with_vectors,
+    );
+    let spelling = Spelling {
+        format: request.format,
+        codec: request.codec,
+    };
+    let objects = if request.with_data { seen.count } else { 0 };
+    // Two counts, and the page that proves the end.
+    let cost = Cost {
+        per_page: 1,
+        per_tenant: 3,
+    };
+    let tenants = seen.chosen.len() as u64;
+    estimate::describe(session, plan, (&source, spelling), (objects, tenants), cost).await;
+}
+
 fn claim(
     session: &Session,
     request: &BackupRequest,
@@ -357,11 +417,15 @@ fn check_same_life(session: &Session, state: &State, client: &Client, seen: &See
     Ok(())
 }
 
-/// Forgets an unfinished job: its hidden archive, if it has one, and its folder.
+/// Forgets an unfinished job: its hidden archive and its lease, if it has them, and its folder.
 pub(super) fn discard(folder: JobFolder, state: &State) -> Result<()> {
+    let identity = &state.spec.identity;
+    let storage = Local::at(&identity.target);
     if let Some(name) = state.extra.get("archive") {
-        let storage = Local::at(&state.spec.identity.target);
-        storage.remove(&format!(".{name}.partial"))?;
+        storage.remove(&partial_name(name))?;
+    }
+    if identity.kind == JobKind::Backup {
+        storage.remove(&lease::key(&identity.source, &state.job))?;
     }
     folder.remove()
 }

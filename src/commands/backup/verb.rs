@@ -8,6 +8,7 @@ pub(super) struct Backup<'a> {
     pub(super) client: Arc<Client>,
     pub(super) seen: Seen,
     pub(super) storage: Arc<dyn Storage>,
+    pub(super) lease: Lease,
     pub(super) folder: Arc<JobFolder>,
     pub(super) state: State,
     pub(super) resumed: u32,
@@ -102,6 +103,7 @@ impl Backup<'_> {
                 .insert("archive".into(), draft.name().to_owned());
             state.archives = vec![draft.path().display().to_string()];
         })?;
+        self.lease.names(draft.name())?;
         draft.create(self.sink_options())?;
         Ok(Facts::from([
             ("archive".into(), draft.name().to_owned()),

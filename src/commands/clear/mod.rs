@@ -10,6 +10,7 @@ mod verb;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::estimate::{self, Cost};
 use super::kept::{self, Kept};
 use super::remake::{self, Remake};
 use super::session::{Claimed, Outcome, Session, Unfinished, fact_number, grouped};
@@ -174,6 +175,10 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
     if method == ClearMethod::Recreate && !request.delete_schema {
         plan.field("gap", "the collection does not exist for about 0.2 s");
     }
+    if session.is_dry_run {
+        let what = (&client, &found, method);
+        describe_size(session, request, what, &tenants, count, &mut plan).await?;
+    }
     let is_going_on = session.unfinished == Unfinished::Resume
         && session.unfinished(&identity(request, method))?.is_some();
     Ok(ClearPlan {
@@ -187,6 +192,30 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
         incarnation,
         read_plan,
     })
+}
+
+/// What is there to be deleted, and what that costs.
+async fn describe_size(
+    session: &Session,
+    request: &ClearRequest,
+    (client, found, method): (&Arc<Client>, &Found, ClearMethod),
+    tenants: &[TenantState],
+    count: u64,
+    plan: &mut Plan,
+) -> Result<()> {
+    let chosen = chosen(request, found, tenants)?;
+    let some = chosen.iter().take(estimate::SAMPLED_TENANTS).cloned();
+    let name = request.collection.clone();
+    let source = CollectionSource::new(client.clone(), name, some.collect(), true);
+    let is_by_id = method == ClearMethod::ById && !request.delete_schema;
+    // By id, a page is listed and then deleted; tenants are counted before and after.
+    let cost = Cost {
+        per_page: if is_by_id { 2 } else { 0 },
+        per_tenant: 2,
+    };
+    let amount = (count, chosen.len() as u64);
+    estimate::describe(session, plan, (&source, estimate::JSON), amount, cost).await;
+    Ok(())
 }
 
 fn missing_is_empty(error: Error) -> Result<Vec<TenantState>> {

@@ -5,6 +5,7 @@ mod verb;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::estimate;
 use super::session::{self, Claimed, Outcome, Session, Unfinished, fact, fact_number, grouped};
 use super::target;
 use crate::archive::{Archive, ArchiveSource, Contents};
@@ -60,7 +61,11 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
         .policy
         .run("look for the collection", || client.collection(&name))
         .await?;
-    session.show_plan(&plan(request, &archive, &client, &version, &name, &there));
+    let mut plan = plan(request, &archive, &client, &version, &name, &there);
+    if session.is_dry_run {
+        estimate::describe_restore(session, &mut plan, &archive, !request.skip_data).await;
+    }
+    session.show_plan(&plan);
     if session.is_dry_run {
         check_target(request, &client, &name, &there).await?;
         return Ok(Outcome::default());
