@@ -30,6 +30,14 @@ impl Shape {
             hints: Hint::all(&definition.properties()?),
         }))
     }
+
+    pub(super) fn hint(&self, property: &str) -> &Hint {
+        self.hints.get(property).unwrap_or(&Hint::Plain)
+    }
+
+    pub(super) fn class(&self) -> &str {
+        &self.class
+    }
 }
 
 /// A visitor that digests every object it is shown.
@@ -115,7 +123,7 @@ impl Visit for Digester {
 
     fn property(&mut self, name: &str, json: &str) -> Result<()> {
         let shape = self.shape.clone();
-        let hint = shape.hints.get(name).unwrap_or(&Hint::Plain);
+        let hint = shape.hint(name);
         if matches!(hint, Hint::Ignored) || json.trim_ascii() == "null" {
             return Ok(());
         }
