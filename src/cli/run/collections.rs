@@ -13,7 +13,7 @@ use super::super::config::Purpose;
 use super::super::exit::ExitCode;
 use super::super::numbers;
 use super::super::protect::{matches_glob, refuse_protected};
-use super::{Done, Run};
+use super::{Done, Run, diff};
 use crate::archive::{Archive, Format};
 use crate::commands::{
     self, BackupRequest, ClearMethod, ClearRequest, Outcome, RestoreRequest, Session,
@@ -34,6 +34,7 @@ pub(super) async fn run(run: &Run, command: &ColCommand) -> Result<Done> {
         ColCommand::Restore(args) => restore(run, args).await,
         ColCommand::Clear(args) => clear(run, args).await,
         ColCommand::Verify(args) => verify(run, args).await,
+        ColCommand::Diff(args) => diff::diff(run, args).await,
     }
 }
 

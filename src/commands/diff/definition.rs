@@ -91,9 +91,10 @@ fn automation(one: &Definition, two: &Definition) -> Result<Vec<String>> {
 
 fn tenants(one: &Seen, two: &Seen, found: &mut Comparison) -> Vec<Difference> {
     let (Some(ours), Some(theirs)) = (&one.tenants, &two.tenants) else {
-        found
-            .notes
-            .push("states of tenants were not compared: a document of another program names none".to_owned());
+        found.notes.push(
+            "states of tenants were not compared: a document of another program names none"
+                .to_owned(),
+        );
         return Vec::new();
     };
     let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
@@ -112,7 +113,10 @@ fn tenants(one: &Seen, two: &Seen, found: &mut Comparison) -> Vec<Difference> {
 /// An alias belongs to one collection of a server: a copy under another name cannot have it.
 fn aliases(one: &Seen, two: &Seen, found: &mut Comparison) -> Result<Vec<Difference>> {
     if one.definition.name()? != two.definition.name()? {
-        if [one, two].iter().any(|seen| !seen.aliases.as_ref().is_none_or(BTreeSet::is_empty)) {
+        if [one, two]
+            .iter()
+            .any(|seen| !seen.aliases.as_ref().is_none_or(BTreeSet::is_empty))
+        {
             found.notes.push(
                 "aliases were not compared: a collection of another name has others".to_owned(),
             );
@@ -121,8 +125,12 @@ fn aliases(one: &Seen, two: &Seen, found: &mut Comparison) -> Result<Vec<Differe
     }
     let (Some(ours), Some(theirs)) = (&one.aliases, &two.aliases) else {
         match one.is_ours() && two.is_ours() {
-            true => found.left_out.push("aliases, which the key may not list".to_owned()),
-            false => found.notes.push("aliases were not compared: a document of another program names none".to_owned()),
+            true => found
+                .left_out
+                .push("aliases, which the key may not list".to_owned()),
+            false => found.notes.push(
+                "aliases were not compared: a document of another program names none".to_owned(),
+            ),
         }
         return Ok(Vec::new());
     };
@@ -130,7 +138,11 @@ fn aliases(one: &Seen, two: &Seen, found: &mut Comparison) -> Result<Vec<Differe
         name: name.clone(),
         change,
     };
-    let missing = ours.difference(theirs).map(|name| difference(name, Change::Missing));
-    let extra = theirs.difference(ours).map(|name| difference(name, Change::Extra));
+    let missing = ours
+        .difference(theirs)
+        .map(|name| difference(name, Change::Missing));
+    let extra = theirs
+        .difference(ours)
+        .map(|name| difference(name, Change::Extra));
     Ok(missing.chain(extra).collect())
 }

@@ -202,10 +202,7 @@ async fn look_live(
         }
         Some(_) => None,
     };
-    let aliases = match policy
-        .run("list aliases", || client.aliases(name))
-        .await
-    {
+    let aliases = match policy.run("list aliases", || client.aliases(name)).await {
         Ok(aliases) => Some(aliases.into_iter().collect()),
         // A key may not be allowed to list them, and older servers have none.
         Err(error) if error.kind() == Kind::Unauthorised => None,
@@ -391,10 +388,15 @@ impl Scope {
         if !skip {
             return Err(Error::new(
                 Kind::SourceRefused,
-                format!("{count} tenants of {} are inactive and cannot be read", seen.title),
+                format!(
+                    "{count} tenants of {} are inactive and cannot be read",
+                    seen.title
+                ),
             )
             .with_kept("nothing was touched")
-            .with_hint("activate them first, or pass --skip-inactive to leave them out of the comparison"));
+            .with_hint(
+                "activate them first, or pass --skip-inactive to leave them out of the comparison",
+            ));
         }
         self.leave_out(format!("{count} inactive tenants of {}", seen.title));
         self.without.extend(inactive);

@@ -145,6 +145,14 @@ pub struct EndTally {
 }
 
 impl EndTally {
+    /// Nothing was read yet.
+    pub(super) fn named(title: &str) -> Self {
+        EndTally {
+            title: title.to_owned(),
+            ..EndTally::default()
+        }
+    }
+
     pub(super) fn of(title: String, tallies: &Tallies) -> Self {
         EndTally {
             title,

@@ -61,7 +61,8 @@ impl Side {
     }
 
     fn is_repeated(&self) -> bool {
-        self.entry().is_some_and(|entry| Some(&entry.key) == self.last.as_ref())
+        self.entry()
+            .is_some_and(|entry| Some(&entry.key) == self.last.as_ref())
     }
 
     fn pass(&mut self) {
@@ -180,7 +181,11 @@ impl<'a> Merge<'a> {
             true => Change::RepeatedInTwo,
             false => Change::Extra,
         };
-        if let Some((key, times)) = self.two.entry().map(|entry| (entry.key.clone(), entry.times)) {
+        if let Some((key, times)) = self
+            .two
+            .entry()
+            .map(|entry| (entry.key.clone(), entry.times))
+        {
             self.note(change, key, Some(times));
         }
         self.two.pass();

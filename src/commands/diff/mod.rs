@@ -62,6 +62,8 @@ async fn compare(
     let scope = Scope::of(&one, &two, request.skip_inactive)?;
     session.show_plan(&plan(&one, &two, &scope));
     let mut found = Comparison {
+        one: EndTally::named(&one.title),
+        two: EndTally::named(&two.title),
         left_out: scope.left_out.clone(),
         ..Comparison::default()
     };

@@ -152,9 +152,11 @@ const READING: &str = "cannot read back from the state directory";
 
 fn write_record(out: &mut impl Write, key: &Key, line: &[u8]) -> Result<()> {
     let tenant = key.tenant.as_str().as_bytes();
-    let lengths = u32::try_from(tenant.len()).and_then(|tenant| Ok((tenant, u32::try_from(line.len())?)));
-    let (tenant_length, line_length) = lengths
-        .map_err(|cause| Error::new(Kind::Difference, format!("object {key} is too large")).with_cause(cause))?;
+    let lengths =
+        u32::try_from(tenant.len()).and_then(|tenant| Ok((tenant, u32::try_from(line.len())?)));
+    let (tenant_length, line_length) = lengths.map_err(|cause| {
+        Error::new(Kind::Difference, format!("object {key} is too large")).with_cause(cause)
+    })?;
     [
         &tenant_length.to_le_bytes()[..],
         &line_length.to_le_bytes(),
@@ -246,11 +248,8 @@ fn read_text(reader: &mut impl Read, length: usize) -> Result<String> {
         return Err(Error::new(Kind::Failed, READING));
     }
     let mut bytes = vec![0; length];
-    reader
-        .read_exact(&mut bytes)
-        .doing(|| READING.to_owned())?;
-    String::from_utf8(bytes)
-        .map_err(|cause| Error::new(Kind::Failed, READING).with_cause(cause))
+    reader.read_exact(&mut bytes).doing(|| READING.to_owned())?;
+    String::from_utf8(bytes).map_err(|cause| Error::new(Kind::Failed, READING).with_cause(cause))
 }
 
 /// Objects in the order of their keys, as pages.
