@@ -24,6 +24,7 @@ pub use collections::{
 pub use demo::demo;
 pub use diff::{
     Change, Comparison, Counts, DiffRequest, Difference, End, EndTally, MOST_PARTS, diff,
+    verify_live,
 };
 pub use jobs::{
     address_of_job, cancel_job, describe_job, find_job, list_jobs, prune_jobs, resume_job, status,

@@ -1,9 +1,10 @@
 //! One object taken apart: what it holds under each name, and in what two such objects differ.
 //!
 //! A digest says that two objects differ, a portrait says where. Both follow the same canonical rules, so that
-//! objects of one digest have no differing parts, and objects of two have at least one.
+//! objects of one digest have no differing parts. (Objects of two have at least one, unless a name occurs twice.)
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use super::canonical::{Hint, write_canonical};
@@ -70,6 +71,47 @@ pub enum Part {
         /// Its bits in the second.
         two: u32,
     },
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let or_nothing = |value: &Option<String>| value.clone().unwrap_or("nothing".to_owned());
+        match self {
+            Part::Property { name, one, two } => {
+                write!(
+                    f,
+                    "`{name}` {} against {}",
+                    or_nothing(one),
+                    or_nothing(two)
+                )
+            }
+            Part::VectorForm { name, one, two } => {
+                write_vector(f, name)?;
+                write!(f, " {} against {}", or_nothing(one), or_nothing(two))
+            }
+            Part::VectorNumber {
+                name,
+                index,
+                one,
+                two,
+            } => {
+                write_vector(f, name)?;
+                write!(f, "[{index}] {} against {}", number(*one), number(*two))
+            }
+        }
+    }
+}
+
+fn write_vector(f: &mut fmt::Formatter<'_>, name: &Option<String>) -> fmt::Result {
+    match name {
+        Some(name) => write!(f, "vector `{name}`"),
+        None => f.write_str("vector"),
+    }
+}
+
+/// The number with its bits, which alone tell one NaN from another.
+fn number(bits: u32) -> String {
+    format!("{:?} (0x{bits:08x})", f32::from_bits(bits))
 }
 
 impl Portrait {

@@ -58,26 +58,17 @@ async fn backup(run: &Run, args: &BackupArgs) -> Result<Done> {
             format,
             codec,
             with_data: !args.schema_only,
+            verify: args.verify,
             with_vectors: !args.skip_vectors,
             tenants: args.tenants.clone(),
             skip_inactive: args.skip_inactive,
         };
-        let outcome = commands::backup(&session, &request)
-            .await
-            .and_then(|outcome| read_back(args, outcome));
+        let outcome = commands::backup(&session, &request).await;
         if !all.goes_on(run, name.as_str(), outcome, args.fail_fast) {
             break;
         }
     }
     Ok(all.done())
-}
-
-/// `--verify`: the archive is read again from its first byte to its last.
-fn read_back(args: &BackupArgs, outcome: Outcome) -> Result<Outcome> {
-    if let (true, Some(archive)) = (args.verify, &outcome.archive) {
-        commands::verify(archive)?;
-    }
-    Ok(outcome)
 }
 
 fn layout(args: &BackupArgs) -> Result<(Format, Codec)> {
@@ -211,6 +202,7 @@ async fn restore(run: &Run, args: &RestoreArgs) -> Result<Done> {
             archive: PathBuf::from(file),
             name: new_name(args, Path::new(file))?,
             skip_data: args.skip_data,
+            verify: args.verify,
             merge: args.merge,
             force_schema: args.force_schema,
         };
@@ -328,6 +320,7 @@ async fn back_up_first(
         format: Format::Json,
         codec: Codec::Zstd,
         with_data: true,
+        verify: false,
         with_vectors: true,
         tenants: Vec::new(),
         skip_inactive: false,
@@ -372,7 +365,10 @@ async fn verify(run: &Run, args: &VerifyArgs) -> Result<Done> {
         ("verdict".to_owned(), "whole".to_owned()),
     ];
     run.print_fields(&fields)?;
-    Ok(Done::default())
+    match &args.live {
+        Some(name) => diff::verify_live(run, args, name.as_deref()).await,
+        None => Ok(Done::default()),
+    }
 }
 
 async fn list(run: &Run, args: &LsArgs) -> Result<Done> {

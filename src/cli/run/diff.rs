@@ -1,20 +1,23 @@
 //! `col diff`, and how a comparison is shown.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::super::args::diff::DiffArgs;
+use super::super::args::restore::VerifyArgs;
 use super::super::exit::ExitCode;
 use super::super::numbers;
 use super::super::render::clean;
 use super::connect::Named;
 use super::{Done, Run};
-use crate::commands::{self, Change, Comparison, DiffRequest, Difference, End};
+use crate::archive::Archive;
+use crate::commands::{self, Comparison, DiffRequest, Difference, End};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Reporter};
 use crate::format::Part;
 use crate::model::CollectionName;
+use crate::retry::Policy;
 
 pub(super) async fn diff(run: &Run, args: &DiffArgs) -> Result<Done> {
     let request = request(run, args)?;
@@ -29,16 +32,46 @@ pub(super) async fn diff(run: &Run, args: &DiffArgs) -> Result<Done> {
     })
 }
 
-fn request(run: &Run, args: &DiffArgs) -> Result<DiffRequest> {
-    let of_first = Named {
-        profile: None,
-        target_url: None,
-        target_key_file: None,
+/// So many differences are shown by a verification.
+const SHOWN: usize = 20;
+
+/// `col verify FILE --live [NAME]`, once the archive is known to be whole.
+pub(super) async fn verify_live(run: &Run, args: &VerifyArgs, name: Option<&str>) -> Result<Done> {
+    let path = Path::new(&args.file);
+    let name = match name {
+        Some(name) => name.to_owned(),
+        None => Archive::open(path)?.header().collection.to_string(),
     };
+    let live = end(run, &name, OF_FIRST)?;
+    if let End::Archive(_) = live {
+        return Err(
+            Error::new(Kind::Usage, format!("`{name}` is not a collection"))
+                .with_hint("`elysiactl col diff` compares two archives"),
+        );
+    }
+    let mut session = run.looking_session()?;
+    session.policy.patience = Policy::default().patience;
+    let skip = args.skip_inactive;
+    let found = commands::verify_live(&session, path, &live, skip, SHOWN).await?;
+    let code = found.exit_code();
+    run.show_comparison(&found, code)?;
+    Ok(Done {
+        code: ExitCode(code),
+        ..Done::default()
+    })
+}
+
+const OF_FIRST: Named<'static> = Named {
+    profile: None,
+    target_url: None,
+    target_key_file: None,
+};
+
+fn request(run: &Run, args: &DiffArgs) -> Result<DiffRequest> {
     let of_second = Named {
         target_url: args.target_url.as_deref(),
         target_key_file: args.target_api_key_file.as_deref(),
-        ..of_first
+        ..OF_FIRST
     };
     let is_target_named = args.target_url.is_some() || args.target_api_key_file.is_some();
     if is_target_named && path_of(&args.two).is_some() {
@@ -49,7 +82,7 @@ fn request(run: &Run, args: &DiffArgs) -> Result<DiffRequest> {
         .with_hint("leave --target-url and --target-api-key-file out"));
     }
     Ok(DiffRequest {
-        one: end(run, &args.one, of_first)?,
+        one: end(run, &args.one, OF_FIRST)?,
         two: end(run, &args.two, of_second)?,
         limit: args.limit as usize,
         skip_inactive: args.skip_inactive,
@@ -109,100 +142,16 @@ impl Run {
             return Ok(());
         }
         for difference in &found.shown {
-            self.screen
-                .data_of("difference", || words(difference), members(difference))?;
+            self.screen.data_of(
+                "difference",
+                || clean(&difference.to_string()),
+                members(difference),
+            )?;
         }
         let fields = fields(found, code);
         let text = || super::super::render::render_fields(&fields);
         self.screen.data_of("comparison", text, totals(found, code))
     }
-}
-
-fn words(difference: &Difference) -> String {
-    match difference {
-        Difference::Setting { detail } => format!("setting {}", clean(detail)),
-        Difference::Alias { name, change } => {
-            format!("{}: alias `{}`", place(*change), clean(name))
-        }
-        Difference::Tenant {
-            name,
-            one: Some(one),
-            two: Some(two),
-        } => format!("tenant `{}`: {one} against {two}", clean(name)),
-        Difference::Tenant { name, one, .. } => {
-            let change = match one {
-                Some(_) => Change::Missing,
-                None => Change::Extra,
-            };
-            format!("{}: tenant `{}`", place(change), clean(name))
-        }
-        Difference::Object {
-            key,
-            change: Change::Different,
-            parts,
-            part_count,
-        } => {
-            let mut list: Vec<String> = parts.iter().map(part_words).collect();
-            if *part_count > parts.len() {
-                list.push(format!("and {} more", part_count - parts.len()));
-            }
-            format!("differs: {}: {}", clean(&key.to_string()), list.join("; "))
-        }
-        Difference::Object { key, change, .. } => {
-            format!("{}: {}", place(*change), clean(&key.to_string()))
-        }
-    }
-}
-
-fn place(change: Change) -> &'static str {
-    match change {
-        Change::Missing => "only in one",
-        Change::Extra => "only in other",
-        Change::Different => "differs",
-        Change::RepeatedInOne => "repeated in one",
-        Change::RepeatedInTwo => "repeated in other",
-    }
-}
-
-fn part_words(part: &Part) -> String {
-    let or_nothing = |value: &Option<String>| value.as_deref().map_or("nothing".to_owned(), clean);
-    match part {
-        Part::Property { name, one, two } => format!(
-            "`{}` {} against {}",
-            clean(name),
-            or_nothing(one),
-            or_nothing(two)
-        ),
-        Part::VectorForm { name, one, two } => format!(
-            "{} {} against {}",
-            vector_name(name),
-            or_nothing(one),
-            or_nothing(two)
-        ),
-        Part::VectorNumber {
-            name,
-            index,
-            one,
-            two,
-        } => format!(
-            "{}[{index}] {} against {}",
-            vector_name(name),
-            number(*one),
-            number(*two)
-        ),
-    }
-}
-
-fn vector_name(name: &Option<String>) -> String {
-    match name {
-        Some(name) => format!("vector `{}`", clean(name)),
-        None => "vector".to_owned(),
-    }
-}
-
-/// The number, and its bits, which alone tell a NaN or a minus zero.
-fn number(bits: u32) -> String {
-    format!("{:?} (0x{bits:08x})", f32::from_bits(bits))
 }
 
 fn members(difference: &Difference) -> Value {
@@ -236,8 +185,8 @@ fn part_members(part: &Part) -> Value {
             one,
             two,
         } => json!({
-            "vector": name, "index": index, "one": number(*one), "two": number(*two),
-            "one_bits": one, "two_bits": two,
+            "vector": name, "index": index,
+            "one": f32::from_bits(*one), "two": f32::from_bits(*two), "one_bits": one, "two_bits": two,
         }),
     }
 }

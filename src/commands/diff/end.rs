@@ -69,17 +69,24 @@ struct Live {
 }
 
 impl Seen {
-    pub async fn look(session: &Session, end: &End) -> Result<Self> {
+    pub async fn look(session: &Session, end: &End, role: Role) -> Result<Self> {
         match end {
-            End::Collection { connection, name } => look_live(session, connection, name).await,
+            End::Collection { connection, name } => {
+                let client = Arc::new(Client::new(connection, role)?);
+                look_live(session, client, name).await
+            }
             End::Archive(path) => {
                 let archive = Archive::open(path)?;
                 for warning in archive.warnings() {
                     session.warn(warning);
                 }
-                Ok(look_archived(archive))
+                Ok(Seen::of_archive(archive))
             }
         }
+    }
+
+    pub fn of_archive(archive: Archive) -> Self {
+        look_archived(archive)
     }
 
     /// False for a document that another program wrote.
@@ -181,12 +188,7 @@ impl Live {
     }
 }
 
-async fn look_live(
-    session: &Session,
-    connection: &Connection,
-    name: &CollectionName,
-) -> Result<Seen> {
-    let client = Arc::new(Client::new(connection, Role::Source)?);
+async fn look_live(session: &Session, client: Arc<Client>, name: &CollectionName) -> Result<Seen> {
     let found = target::find(session, &client, name).await?;
     let policy = session.context().policy;
     let look = || Incarnation::of(&client, name, &found.definition);
@@ -305,25 +307,36 @@ pub(super) struct Scope {
     without: BTreeSet<String>,
     pub vectors: bool,
     pub objects: bool,
-    /// What is left out of the comparison, one sentence fragment each.
-    pub left_out: Vec<String>,
+    /// What an archive was not made to hold, one sentence fragment each.
+    pub narrowed: Vec<String>,
+    /// Inactive tenants that are left out, one sentence fragment for each end.
+    pub inactive: Vec<String>,
+}
+
+impl Default for Scope {
+    /// Everything.
+    fn default() -> Self {
+        Scope {
+            only: None,
+            without: BTreeSet::new(),
+            vectors: true,
+            objects: true,
+            narrowed: Vec::new(),
+            inactive: Vec::new(),
+        }
+    }
 }
 
 impl Scope {
     /// What both ends hold. Inactive tenants are left out if `skip_inactive`, else refused.
     pub fn of(one: &Seen, two: &Seen, skip_inactive: bool) -> Result<Self> {
-        let mut scope = Scope {
-            only: None,
-            without: BTreeSet::new(),
-            vectors: true,
-            objects: true,
-            left_out: Vec::new(),
-        };
+        let mut scope = Scope::default();
         for seen in [one, two] {
             scope.narrow_to_archived(seen);
         }
-        for seen in [one, two] {
-            scope.leave_inactive_out(seen, skip_inactive)?;
+        let inactive = [scope.inactive_of(one), scope.inactive_of(two)];
+        for (seen, inactive) in [one, two].into_iter().zip(inactive) {
+            scope.leave_inactive_out(seen, inactive, skip_inactive)?;
         }
         Ok(scope)
     }
@@ -343,7 +356,7 @@ impl Scope {
         let options = &archive.header().options;
         if !options.tenants.is_empty() {
             let chosen: BTreeSet<String> = options.tenants.iter().cloned().collect();
-            self.leave_out(format!(
+            self.narrow(format!(
                 "tenants other than the {} that {} was made of",
                 grouped(chosen.len() as u64),
                 seen.title
@@ -354,7 +367,7 @@ impl Scope {
             });
         }
         if !options.skipped_tenants.is_empty() {
-            self.leave_out(format!(
+            self.narrow(format!(
                 "{} tenants that were inactive when {} was made",
                 grouped(options.skipped_tenants.len() as u64),
                 seen.title
@@ -363,24 +376,25 @@ impl Scope {
         }
         if !options.vectors {
             self.vectors = false;
-            self.leave_out(format!("vectors, which {} does not hold", seen.title));
+            self.narrow(format!("vectors, which {} does not hold", seen.title));
         }
         if archive.header().contents == Contents::SchemaOnly {
             self.objects = false;
-            self.leave_out(format!("objects, which {} does not hold", seen.title));
+            self.narrow(format!("objects, which {} does not hold", seen.title));
         }
     }
 
-    fn leave_out(&mut self, what: String) {
-        self.left_out.push(what);
+    fn narrow(&mut self, what: String) {
+        self.narrowed.push(what);
     }
 
-    fn leave_inactive_out(&mut self, seen: &Seen, skip: bool) -> Result<()> {
+    fn inactive_of(&self, seen: &Seen) -> Vec<String> {
         let inactive = seen.inactive().iter();
-        let inactive: Vec<String> = inactive
-            .filter(|name| self.objects && self.has(&Tenant::named(name)))
-            .cloned()
-            .collect();
+        let is_wanted = |name: &&String| self.objects && self.has(&Tenant::named(name));
+        inactive.filter(is_wanted).cloned().collect()
+    }
+
+    fn leave_inactive_out(&mut self, seen: &Seen, inactive: Vec<String>, skip: bool) -> Result<()> {
         if inactive.is_empty() {
             return Ok(());
         }
@@ -398,7 +412,8 @@ impl Scope {
                 "activate them first, or pass --skip-inactive to leave them out of the comparison",
             ));
         }
-        self.leave_out(format!("{count} inactive tenants of {}", seen.title));
+        self.inactive
+            .push(format!("{count} inactive tenants of {}", seen.title));
         self.without.extend(inactive);
         Ok(())
     }

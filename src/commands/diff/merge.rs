@@ -24,7 +24,7 @@ pub(super) enum Judgement {
 }
 
 /// Decides about objects that are not alike.
-pub(super) trait Judge: Send {
+pub(super) trait Judge: Sync {
     /// `times` are those of the object at the second end, if it is there.
     fn judge(&self, change: Change, key: &Key, times: Option<Times>) -> Judgement;
 }
@@ -267,5 +267,98 @@ fn order(one: Option<&Entry>, two: Option<&Entry>) -> Ordering {
         (Some(_), None) => Ordering::Less,
         (None, Some(_)) => Ordering::Greater,
         (None, None) => Ordering::Equal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::super::Everything;
+    use super::super::end::Scope;
+    use super::super::reading::Feed;
+    use super::*;
+    use crate::event::Silent;
+    use crate::job::Cursor;
+    use crate::model::{Definition, ObjectId};
+    use crate::pipe::{Page, Visit, Walk};
+
+    const PAGES: u64 = 300;
+    const OBJECTS: u64 = 10;
+
+    /// How many pages there are now, and how many there were at most.
+    #[derive(Default)]
+    struct Held(Mutex<(i32, i32)>);
+
+    struct Counted {
+        keys: Vec<Key>,
+        held: Arc<Held>,
+    }
+
+    impl Counted {
+        fn of(keys: Vec<Key>, held: &Arc<Held>) -> Self {
+            let mut counts = held.0.lock().unwrap();
+            counts.0 += 1;
+            counts.1 = counts.1.max(counts.0);
+            drop(counts);
+            let held = held.clone();
+            Counted { keys, held }
+        }
+    }
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.held.0.lock().unwrap().0 -= 1;
+        }
+    }
+
+    impl Walk for Counted {
+        fn walk(&self, visit: &mut dyn Visit) -> Result<()> {
+            self.keys.iter().try_for_each(|key| {
+                visit.object(key, Times::default())?;
+                visit.end()
+            })
+        }
+    }
+
+    /// Pages of ids that count up by `step`.
+    fn side(step: u64, held: &Arc<Held>) -> Side {
+        let definition = Definition::parse(r#"{"class":"A"}"#.to_owned()).unwrap();
+        let shape = Shape::of(&definition).unwrap();
+        let (mut page, held) = (0, held.clone());
+        let next = move || {
+            let from = page * OBJECTS;
+            page += 1;
+            let id = |at: u64| Key::of(ObjectId::from_u128(u128::from(at * step)));
+            let keys: Vec<Key> = (from..from + OBJECTS).map(id).collect();
+            (page <= PAGES).then(|| Page {
+                keys: keys.clone(),
+                objects: Arc::new(Counted::of(keys, &held)),
+                unreadable: Vec::new(),
+                end: Cursor::Start,
+                bytes: 0,
+                is_last: false,
+            })
+        };
+        let scope = Scope::default();
+        let reading = Reading::begin(Feed::Scripted(Box::new(next)), shape.clone(), &scope);
+        Side::new(reading, shape)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn two_pages_of_each_end_are_held_however_many_there_are() {
+        let held = Arc::new(Held::default());
+        let (one, two) = (side(1, &held), side(3, &held));
+        let mut merge = Merge::new(one, two, &Everything, &Silent);
+        merge.limit = 5;
+        assert!(merge.run().await.is_ok());
+        // Every third one of the first is in the second, up to where the first ends.
+        let (all, both) = (PAGES * OBJECTS, PAGES * OBJECTS / 3);
+        let counts = (merge.counts.missing, merge.counts.extra);
+        assert_eq!(counts, (all - both, all - both));
+        assert_eq!(merge.shown.len(), 5);
+        let most = held.0.lock().unwrap().1;
+        // While a page is read, one waits for it and one is compared; at the turn the old one goes first.
+        assert!(most <= 4, "{most} pages were held");
     }
 }

@@ -22,6 +22,8 @@ pub(super) enum Feed {
     Live(Pages<Arc<CollectionSource>>),
     Archived(Pages<Arc<ArchiveSource>>),
     Sorted(Sorted),
+    #[cfg(test)]
+    Scripted(Box<dyn FnMut() -> Option<Page> + Send>),
 }
 
 impl Feed {
@@ -30,6 +32,8 @@ impl Feed {
             Feed::Live(pages) => pages.next().await,
             Feed::Archived(pages) => pages.next().await,
             Feed::Sorted(sorted) => sorted.next(),
+            #[cfg(test)]
+            Feed::Scripted(next) => Ok(next()),
         }
     }
 
