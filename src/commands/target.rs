@@ -50,7 +50,9 @@ pub(super) async fn confirm_grpc(
 ) -> Result<()> {
     let policy = session.context().policy;
     let confirmed = policy
-        .run("compare gRPC with REST", || client.confirm_grpc(name, tenant))
+        .run("compare gRPC with REST", || {
+            client.confirm_grpc(name, tenant)
+        })
         .await;
     confirmed.or_else(|error| do_without_grpc(session, client, error))
 }

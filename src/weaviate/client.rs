@@ -102,7 +102,9 @@ impl Client {
     /// the server tells it. An error says why it cannot be used. Nothing goes over it before [`Client::confirm_grpc`].
     pub async fn reach_grpc(&self, limit: Option<u64>) -> Result<()> {
         let address = match (&self.connection.grpc_url, self.connection.transport) {
-            (Some(address), Transport::Auto | Transport::Grpc) if self.grpc.get().is_none() => address,
+            (Some(address), Transport::Auto | Transport::Grpc) if self.grpc.get().is_none() => {
+                address
+            }
             _ => return Ok(()),
         };
         let grpc = Grpc::new(&self.connection, address, limit)?;
@@ -142,7 +144,9 @@ impl Client {
 
     /// gRPC, once it was reached and confirmed.
     pub(super) fn grpc(&self) -> Option<&Grpc> {
-        self.grpc.get().filter(|_| self.is_confirmed.load(Ordering::Relaxed))
+        self.grpc
+            .get()
+            .filter(|_| self.is_confirmed.load(Ordering::Relaxed))
     }
 
     pub(super) async fn get(&self, path: &str) -> Result<Reply> {

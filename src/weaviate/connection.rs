@@ -120,7 +120,10 @@ impl Connection {
     /// An HTTP client with this connection's certificates and headers, and `patience` between two bytes.
     pub(super) fn http(&self, patience: Duration) -> Result<reqwest::Client> {
         // The server closes idle connections after 10 s.
-        self.build(self.builder(patience)?.pool_idle_timeout(Duration::from_secs(8)))
+        self.build(
+            self.builder(patience)?
+                .pool_idle_timeout(Duration::from_secs(8)),
+        )
     }
 
     /// As [`Connection::http`], but speaks HTTP/2 from the first byte, with windows wide enough for pages.

@@ -165,7 +165,10 @@ impl CollectionEraser {
         if let Some(tenant) = tenant.name() {
             message.add_bytes(6, tenant.as_bytes());
         }
-        let reply = self.client.call(grpc, GrpcMethod::BatchDelete, message.into()).await?;
+        let reply = self
+            .client
+            .call(grpc, GrpcMethod::BatchDelete, message.into())
+            .await?;
         let (mut failed, mut matches, mut successful) = (0, 0, 0);
         for field in Fields::of(&reply) {
             match field? {

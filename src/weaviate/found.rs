@@ -119,7 +119,10 @@ impl FoundPage {
         visit: &mut dyn Visit,
     ) -> Result<()> {
         scratch.members.clear();
-        members(&self.message[self.objects[index].properties.clone()], &mut scratch.members)?;
+        members(
+            &self.message[self.objects[index].properties.clone()],
+            &mut scratch.members,
+        )?;
         scratch.members.sort_unstable_by_key(|(name, _)| *name);
         for (name, value) in &scratch.members {
             scratch.json.clear();
@@ -204,7 +207,11 @@ fn read_metadata(metadata: &[u8]) -> Result<(ObjectId, Times)> {
     for field in Fields::of(metadata) {
         match field? {
             // Not `id_as_bytes`: up to 1.37 it lacks leading zeros.
-            (1, value) => id = Some(ObjectId::parse(value.text()?).map_err(|error| malformed(error.message()))?),
+            (1, value) => {
+                id = Some(
+                    ObjectId::parse(value.text()?).map_err(|error| malformed(error.message()))?,
+                )
+            }
             (3, value) => times.created = value.number() as i64,
             (5, value) => times.updated = value.number() as i64,
             _ => {}

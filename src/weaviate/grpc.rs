@@ -61,15 +61,22 @@ impl Grpc {
     /// Nothing is sent yet. `limit` is the longest message that the server sends or takes.
     pub fn new(connection: &Connection, address: &str, limit: Option<u64>) -> Result<Self> {
         let unusable = |cause: String| {
-            Error::new(Kind::Usage, format!("`{address}` is not an address of gRPC: {cause}"))
-                .with_hint("an address looks like http://localhost:50051 or https://grpc.example.com:443")
+            Error::new(
+                Kind::Usage,
+                format!("`{address}` is not an address of gRPC: {cause}"),
+            )
+            .with_hint(
+                "an address looks like http://localhost:50051 or https://grpc.example.com:443",
+            )
         };
         let origin: http::Uri = address
             .trim_end_matches('/')
             .parse()
             .map_err(|cause: http::uri::InvalidUri| unusable(cause.to_string()))?;
         if origin.scheme().is_none() || origin.authority().is_none() {
-            return Err(unusable("it needs http:// or https:// and a host".to_owned()));
+            return Err(unusable(
+                "it needs http:// or https:// and a host".to_owned(),
+            ));
         }
         let limit = limit.unwrap_or(MESSAGE_LIMIT);
         Ok(Grpc {
@@ -86,16 +93,21 @@ impl Grpc {
         &self.address
     }
 
-    async fn call(&self, method: Method, message: Bytes, key: Option<&str>) -> Result<Bytes, Status> {
+    async fn call(
+        &self,
+        method: Method,
+        message: Bytes,
+        key: Option<&str>,
+    ) -> Result<Bytes, Status> {
         let http = match method.patience() {
             Patience::Read => &self.reads,
             Patience::Write => &self.writes,
         };
         let mut request = tonic::Request::new(message);
         if let Some(key) = key {
-            let mut value: MetadataValue<_> = format!("Bearer {key}")
-                .parse()
-                .map_err(|_| Status::unauthenticated("the key holds characters that cannot be sent"))?;
+            let mut value: MetadataValue<_> = format!("Bearer {key}").parse().map_err(|_| {
+                Status::unauthenticated("the key holds characters that cannot be sent")
+            })?;
             value.set_sensitive(true);
             request.metadata_mut().insert("authorization", value);
         }
@@ -136,7 +148,10 @@ impl Client {
         }
         match status {
             SERVING => Ok(()),
-            _ => Err(Error::transient(format!("gRPC at {} is not serving", grpc.address))),
+            _ => Err(Error::transient(format!(
+                "gRPC at {} is not serving",
+                grpc.address
+            ))),
         }
     }
 
@@ -144,28 +159,37 @@ impl Client {
     fn refusal(&self, grpc: &Grpc, status: &Status) -> Error {
         let said = clean(status.message());
         let address = &grpc.address;
-        let refused = |what: &str| Error::new(self.role().refused(), format!("{address} {what}: {said}"));
+        let refused =
+            |what: &str| Error::new(self.role().refused(), format!("{address} {what}: {said}"));
         let transient = |what: &str| Error::transient(format!("{address} {what}: {said}"));
         if is_unauthorised(status) {
-            return Error::new(Kind::Unauthorised, format!("{address} does not accept the credentials: {said}"))
-                .with_hint("pass a valid key with --api-key-file or WEAVIATE_API_KEY");
+            return Error::new(
+                Kind::Unauthorised,
+                format!("{address} does not accept the credentials: {said}"),
+            )
+            .with_hint("pass a valid key with --api-key-file or WEAVIATE_API_KEY");
         }
         if is_too_large(status) {
             return refused("finds the message too large").with_reaction(Reaction::TooLarge);
         }
         match status.code() {
-            Code::PermissionDenied => {
-                Error::new(Kind::Unauthorised, format!("{address} does not allow this: {said}"))
-                    .with_hint("the key needs more permissions; README lists them per command")
-            }
+            Code::PermissionDenied => Error::new(
+                Kind::Unauthorised,
+                format!("{address} does not allow this: {said}"),
+            )
+            .with_hint("the key needs more permissions; README lists them per command"),
             Code::ResourceExhausted if !status.details().is_empty() => {
                 refused("has reached a usage limit")
                     .with_hint("its operator has set a limit; trying again is of no use")
             }
-            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted | Code::ResourceExhausted => {
-                transient("is not available")
+            Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::Cancelled
+            | Code::Aborted
+            | Code::ResourceExhausted => transient("is not available"),
+            Code::Unknown | Code::Internal | Code::DataLoss if is_final(&said) => {
+                refused("refused")
             }
-            Code::Unknown | Code::Internal | Code::DataLoss if is_final(&said) => refused("refused"),
             Code::Unknown | Code::Internal | Code::DataLoss => {
                 transient("failed").with_reaction(Reaction::Suspect)
             }
@@ -181,12 +205,17 @@ fn is_unauthorised(status: &Status) -> bool {
         "no authentication scheme",
         "extract auth",
     ];
-    status.code() == Code::Unauthenticated || WORDS.iter().any(|words| status.message().contains(words))
+    status.code() == Code::Unauthenticated
+        || WORDS.iter().any(|words| status.message().contains(words))
 }
 
 /// The server's words, either way, its page cap, and tonic's words for a reply beyond the limit.
 fn is_too_large(status: &Status) -> bool {
-    const WORDS: [&str; 3] = ["larger than max", "query maximum results exceeded", "message length too large"];
+    const WORDS: [&str; 3] = [
+        "larger than max",
+        "query maximum results exceeded",
+        "message length too large",
+    ];
     WORDS.iter().any(|words| status.message().contains(words))
 }
 
@@ -234,7 +263,11 @@ impl tower_service::Service<http::Request<tonic::body::Body>> for Transport {
 
 /// Whatever happens to the connection may pass.
 fn lost(cause: reqwest::Error) -> Status {
-    let what = if cause.is_timeout() { "timed out".to_owned() } else { super::client::innermost(&cause) };
+    let what = if cause.is_timeout() {
+        "timed out".to_owned()
+    } else {
+        super::client::innermost(&cause)
+    };
     Status::unavailable(what)
 }
 
@@ -279,7 +312,9 @@ impl Decoder for AsBytes {
 pub(super) fn add_ids(filter: &mut Vec<u8>, ids: impl Iterator<Item = String>) {
     const CONTAINS_ANY: u64 = 12;
     filter.add_number(1, CONTAINS_ANY);
-    filter.add_message(9, |list| ids.for_each(|id| list.add_bytes(1, id.as_bytes())));
+    filter.add_message(9, |list| {
+        ids.for_each(|id| list.add_bytes(1, id.as_bytes()))
+    });
     filter.add_message(20, |target| target.add_bytes(1, b"_id"));
 }
 
@@ -301,26 +336,57 @@ mod tests {
         for (status, kind, reaction) in [
             (Status::unavailable("x"), Kind::Exhausted, transient),
             (Status::deadline_exceeded("x"), Kind::Exhausted, transient),
-            (Status::unknown("extract auth: unauthorized: invalid api key"), Kind::Unauthorised, Reaction::Permanent),
-            (Status::permission_denied("x"), Kind::Unauthorised, Reaction::Permanent),
             (
-                Status::resource_exhausted("grpc: trying to send message larger than max (2 vs. 1)"),
+                Status::unknown("extract auth: unauthorized: invalid api key"),
+                Kind::Unauthorised,
+                Reaction::Permanent,
+            ),
+            (
+                Status::permission_denied("x"),
+                Kind::Unauthorised,
+                Reaction::Permanent,
+            ),
+            (
+                Status::resource_exhausted(
+                    "grpc: trying to send message larger than max (2 vs. 1)",
+                ),
                 Kind::SourceRefused,
                 Reaction::TooLarge,
             ),
-            (Status::resource_exhausted("busy"), Kind::Exhausted, transient),
-            (Status::unknown("could not find class A in schema"), Kind::SourceRefused, Reaction::Permanent),
-            (Status::unknown("panic occurred: runtime error"), Kind::Exhausted, Reaction::Suspect),
-            (Status::unimplemented("unknown method"), Kind::SourceRefused, Reaction::Permanent),
+            (
+                Status::resource_exhausted("busy"),
+                Kind::Exhausted,
+                transient,
+            ),
+            (
+                Status::unknown("could not find class A in schema"),
+                Kind::SourceRefused,
+                Reaction::Permanent,
+            ),
+            (
+                Status::unknown("panic occurred: runtime error"),
+                Kind::Exhausted,
+                Reaction::Suspect,
+            ),
+            (
+                Status::unimplemented("unknown method"),
+                Kind::SourceRefused,
+                Reaction::Permanent,
+            ),
         ] {
             let error = meaning(status.clone());
-            assert_eq!((error.kind(), error.reaction()), (kind, reaction), "{status}");
+            assert_eq!(
+                (error.kind(), error.reaction()),
+                (kind, reaction),
+                "{status}"
+            );
         }
     }
 
     #[test]
     fn a_usage_limit_is_not_tried_again() {
-        let status = Status::with_details(Code::ResourceExhausted, "limit", Bytes::from_static(b"x"));
+        let status =
+            Status::with_details(Code::ResourceExhausted, "limit", Bytes::from_static(b"x"));
         assert_eq!(meaning(status).reaction(), Reaction::Permanent);
     }
 }

@@ -131,7 +131,8 @@ fn read_failure(failure: &[u8]) -> Result<(usize, String)> {
     for field in Fields::of(failure) {
         match field? {
             (1, value) => {
-                index = usize::try_from(value.number()).map_err(|_| malformed("an index is absurd"))?;
+                index =
+                    usize::try_from(value.number()).map_err(|_| malformed("an index is absurd"))?;
             }
             (2, value) => reason = clean(value.text()?),
             _ => {}
@@ -161,7 +162,10 @@ mod tests {
     fn grpc_names_only_what_failed() {
         let outcomes = of_grpc(&failures(&[(2, "bad date"), (0, "bad uuid")]), 3).unwrap();
         let bad = |reason: &str| Outcome::Rejected(reason.to_owned());
-        assert_eq!(outcomes, [bad("bad uuid"), Outcome::Accepted, bad("bad date")]);
+        assert_eq!(
+            outcomes,
+            [bad("bad uuid"), Outcome::Accepted, bad("bad date")]
+        );
         assert_eq!(of_grpc(&[], 1).unwrap(), [Outcome::Accepted]);
     }
 
@@ -170,8 +174,16 @@ mod tests {
         assert!(of_grpc(&failures(&[(3, "x")]), 3).is_err());
         assert!(of_grpc(&[0x12, 9], 3).is_err());
         let key = Key::of(ObjectId::NIL);
-        for reply in ["", "[]", "{}", r#"[{"id":"x","result":{"status":"SUCCESS"}}]"#] {
-            assert!(of_rest(reply.as_bytes(), [&key].into_iter()).is_err(), "{reply}");
+        for reply in [
+            "",
+            "[]",
+            "{}",
+            r#"[{"id":"x","result":{"status":"SUCCESS"}}]"#,
+        ] {
+            assert!(
+                of_rest(reply.as_bytes(), [&key].into_iter()).is_err(),
+                "{reply}"
+            );
         }
     }
 

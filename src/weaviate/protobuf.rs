@@ -115,7 +115,8 @@ impl<'a> Fields<'a> {
             1 => Wire::Fixed64(self.array()?),
             2 => {
                 let length = self.varint()?;
-                let length = usize::try_from(length).map_err(|_| malformed("a length is absurd"))?;
+                let length =
+                    usize::try_from(length).map_err(|_| malformed("a length is absurd"))?;
                 Wire::Bytes(self.take(length)?)
             }
             5 => Wire::Fixed32(self.array()?),
@@ -231,7 +232,9 @@ mod tests {
         let fields: Vec<_> = Fields::of(&message).map(Result::unwrap).collect();
         assert_eq!(fields[0], (1, Wire::Varint(300)));
         assert_eq!((fields[1].0, fields[2]), (16, (4, Wire::Varint(1))));
-        let inner: Vec<_> = Fields::of(fields[1].1.bytes()).map(Result::unwrap).collect();
+        let inner: Vec<_> = Fields::of(fields[1].1.bytes())
+            .map(Result::unwrap)
+            .collect();
         assert_eq!(inner[0], (2, Wire::Bytes(&[7; 200])));
         assert_eq!(inner[1].1.double().to_bits(), (-0.0f64).to_bits());
     }
@@ -250,21 +253,32 @@ mod tests {
         let known = Known {
             number: u64::MAX,
             text: "é".repeat(100),
-            inner: vec![Known::default(), Known { number: 1, ..Known::default() }],
+            inner: vec![
+                Known::default(),
+                Known {
+                    number: 1,
+                    ..Known::default()
+                },
+            ],
         };
         let mut message = Vec::new();
         message.add_number(1, known.number);
         message.add_bytes(2, known.text.as_bytes());
         message.add_message(3, |_| ());
         message.add_message(3, |inner| inner.add_number(1, 1));
-        assert_eq!(<Known as prost::Message>::decode(&message[..]).unwrap(), known);
+        assert_eq!(
+            <Known as prost::Message>::decode(&message[..]).unwrap(),
+            known
+        );
     }
 
     #[test]
     fn bytes_that_are_no_message_are_an_error_and_the_end() {
         for bytes in [
             &[0x0a, 5, 1][..],
-            &[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+            &[
+                0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1,
+            ],
             &[0x80; 12],
             &[0x0b],
             &[0x09, 1, 2],

@@ -117,7 +117,9 @@ impl Client {
     /// Reads a page by the plan.
     pub(super) async fn read_page(&self, plan: ReadPlan, wish: &Wish<'_>) -> Result<ReadPage> {
         let page = match (plan, self.grpc()) {
-            (ReadPlan::Grpc, Some(grpc)) => ReadPage::of_found(self.find(grpc, wish, Parts::All).await?),
+            (ReadPlan::Grpc, Some(grpc)) => {
+                ReadPage::of_found(self.find(grpc, wish, Parts::All).await?)
+            }
             (ReadPlan::KeysOverGrpc, Some(grpc)) => {
                 ReadPage::of_found(self.find(grpc, wish, Parts::Keys).await?)
             }
@@ -128,8 +130,12 @@ impl Client {
                 );
                 ReadPage::joined(listed?, found?)
             }
-            (ReadPlan::PropertiesOverRest, _) => ReadPage::of_listed(self.list_page(wish, false).await?),
-            (ReadPlan::KeysOverGrpc, None) => ReadPage::of_listed(self.list_page(wish, false).await?),
+            (ReadPlan::PropertiesOverRest, _) => {
+                ReadPage::of_listed(self.list_page(wish, false).await?)
+            }
+            (ReadPlan::KeysOverGrpc, None) => {
+                ReadPage::of_listed(self.list_page(wish, false).await?)
+            }
             _ => ReadPage::of_listed(self.list_page(wish, true).await?),
         };
         self.mend(page, wish).await
@@ -171,11 +177,17 @@ impl Client {
     }
 
     async fn find(&self, grpc: &Grpc, wish: &Wish<'_>, parts: Parts) -> Result<FoundPage> {
-        let reply = self.call(grpc, Method::Search, wish.search(parts).message()).await?;
+        let reply = self
+            .call(grpc, Method::Search, wish.search(parts).message())
+            .await?;
         FoundPage::parse(reply, wish.tenant)
     }
 
-    pub(super) async fn list_page(&self, wish: &Wish<'_>, with_vectors: bool) -> Result<ListedPage> {
+    pub(super) async fn list_page(
+        &self,
+        wish: &Wish<'_>,
+        with_vectors: bool,
+    ) -> Result<ListedPage> {
         let body = self.list(&wish.listing(with_vectors)).await?;
         ListedPage::parse(body, wish.tenant)
     }
@@ -192,15 +204,21 @@ impl Client {
                 None => Place::Gone,
             };
         }
-        page.objects.retain(|(_, place)| !matches!(place, Place::Gone));
+        page.objects
+            .retain(|(_, place)| !matches!(place, Place::Gone));
         Ok(page)
     }
 }
 
 /// The same object was created at the same time in both, or there is none in either.
 fn is_one_server(listed: &ListedPage, found: &FoundPage) -> bool {
-    let listed: Vec<(&Key, i64)> = (0..).zip(listed.keys()).map(|(index, key)| (key, listed.times(index).created)).collect();
-    let mut found = (0..found.len()).map(|index| (found.key(index), found.times(index).created)).peekable();
+    let listed: Vec<(&Key, i64)> = (0..)
+        .zip(listed.keys())
+        .map(|(index, key)| (key, listed.times(index).created))
+        .collect();
+    let mut found = (0..found.len())
+        .map(|index| (found.key(index), found.times(index).created))
+        .peekable();
     match (listed.is_empty(), found.peek().is_none()) {
         (true, true) => true,
         _ => found.any(|object| listed.contains(&object)),
@@ -221,7 +239,10 @@ enum Place {
     Listed(usize),
     Found(usize),
     /// Properties from REST, vectors from gRPC.
-    Both { listed: usize, found: usize },
+    Both {
+        listed: usize,
+        found: usize,
+    },
     Alone(Box<ListedPage>),
     /// To be read again alone.
     Unknown,
@@ -231,7 +252,11 @@ enum Place {
 impl ReadPage {
     fn of_listed(listed: ListedPage) -> Self {
         ReadPage {
-            objects: listed.keys().enumerate().map(|(index, key)| (key.clone(), Place::Listed(index))).collect(),
+            objects: listed
+                .keys()
+                .enumerate()
+                .map(|(index, key)| (key.clone(), Place::Listed(index)))
+                .collect(),
             given: listed.len(),
             listed: Some(listed),
             found: None,
@@ -244,7 +269,11 @@ impl ReadPage {
             false => Place::Found(index),
         };
         ReadPage {
-            objects: found.keys().enumerate().map(|(index, key)| (key.clone(), place(index))).collect(),
+            objects: found
+                .keys()
+                .enumerate()
+                .map(|(index, key)| (key.clone(), place(index)))
+                .collect(),
             given: found.len(),
             listed: None,
             found: Some(found),
@@ -256,12 +285,19 @@ impl ReadPage {
         let mut partners = (0..found.len()).peekable();
         let mut objects = Vec::with_capacity(listed.len());
         for (index, key) in listed.keys().enumerate() {
-            while partners.next_if(|partner| found.key(*partner) < key).is_some() {}
+            while partners
+                .next_if(|partner| found.key(*partner) < key)
+                .is_some()
+            {}
             let is_same = |partner: &usize| {
-                found.key(*partner) == key && found.times(*partner).updated == listed.times(index).updated
+                found.key(*partner) == key
+                    && found.times(*partner).updated == listed.times(index).updated
             };
             let place = match partners.next_if(is_same) {
-                Some(partner) => Place::Both { listed: index, found: partner },
+                Some(partner) => Place::Both {
+                    listed: index,
+                    found: partner,
+                },
                 None => Place::Unknown,
             };
             objects.push((key.clone(), place));
@@ -294,7 +330,11 @@ impl ReadPage {
         };
         self.listed.as_ref().map_or(0, ListedPage::bytes)
             + self.found.as_ref().map_or(0, FoundPage::bytes)
-            + self.objects.iter().map(|(_, place)| size_of::<(Key, Place)>() + alone(place)).sum::<usize>()
+            + self
+                .objects
+                .iter()
+                .map(|(_, place)| size_of::<(Key, Place)>() + alone(place))
+                .sum::<usize>()
     }
 
     /// Keeps the first `count` objects.
@@ -317,7 +357,14 @@ impl ReadPage {
                 found.walk_vectors(*index, visit)?;
                 visit.end()
             }
-            (Place::Both { listed: index, found: partner }, Some(listed), Some(found)) => {
+            (
+                Place::Both {
+                    listed: index,
+                    found: partner,
+                },
+                Some(listed),
+                Some(found),
+            ) => {
                 visit.object(key, listed.times(*index))?;
                 listed.walk_properties(*index, visit)?;
                 found.walk_vectors(*partner, visit)?;

@@ -183,7 +183,12 @@ impl Visit for RequestWriter<'_> {
             .key
             .take()
             .ok_or_else(|| Error::new(Kind::Failed, "an object ended that never began"))?;
-        let Request { language, text, objects, .. } = &mut *self.request;
+        let Request {
+            language,
+            text,
+            objects,
+            ..
+        } = &mut *self.request;
         if !objects.is_empty() {
             text.extend_from_slice(language.separator());
         }

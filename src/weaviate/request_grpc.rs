@@ -110,7 +110,10 @@ impl WriteObject for GrpcObject {
             None if is_multi => return Ok(Some("has rows, which only a named one may have")),
             None => self.vectors.add_bytes(LEGACY, &self.floats),
             Some(name) => {
-                let (floats, kind) = (&self.floats, if is_multi { MULTI_FP32 } else { SINGLE_FP32 });
+                let (floats, kind) = (
+                    &self.floats,
+                    if is_multi { MULTI_FP32 } else { SINGLE_FP32 },
+                );
                 self.vectors.add_message(NAMED, |vector| {
                     vector.add_bytes(1, name.as_bytes());
                     vector.add_bytes(3, floats);
@@ -135,8 +138,12 @@ impl WriteObject for GrpcObject {
 
 /// A multi-vector: its dimension, then its rows.
 fn add_rows(floats: &mut Vec<u8>, dimensions: usize, rows: &[u8]) -> Result<()> {
-    let dimensions = u16::try_from(dimensions)
-        .map_err(|_| Error::new(Kind::Failed, "a multi-vector has more than 65535 dimensions"))?;
+    let dimensions = u16::try_from(dimensions).map_err(|_| {
+        Error::new(
+            Kind::Failed,
+            "a multi-vector has more than 65535 dimensions",
+        )
+    })?;
     floats.extend_from_slice(&dimensions.to_le_bytes());
     floats.extend_from_slice(rows);
     Ok(())
@@ -210,21 +217,23 @@ impl Properties {
 
     fn add_list(&mut self, name: &str, list: &[&RawValue]) -> Result<()> {
         let Some(kind) = list.first().map(|first| ListKind::of(first.get())) else {
-            self.others.add_bytes(self.containers.empty, name.as_bytes());
+            self.others
+                .add_bytes(self.containers.empty, name.as_bytes());
             return Ok(());
         };
         let mut values = Vec::new();
         for element in list {
             kind.add(&mut values, name, element.get())?;
         }
-        self.others.add_message(kind.field(self.containers), |message| {
-            match kind {
-                ListKind::Numbers => message.add_bytes(3, &values),
-                ListKind::Bools => message.add_bytes(1, &values),
-                ListKind::Texts | ListKind::Objects => message.extend_from_slice(&values),
-            }
-            message.add_bytes(2, name.as_bytes());
-        });
+        self.others
+            .add_message(kind.field(self.containers), |message| {
+                match kind {
+                    ListKind::Numbers => message.add_bytes(3, &values),
+                    ListKind::Bools => message.add_bytes(1, &values),
+                    ListKind::Texts | ListKind::Objects => message.extend_from_slice(&values),
+                }
+                message.add_bytes(2, name.as_bytes());
+            });
         Ok(())
     }
 }
@@ -283,7 +292,10 @@ fn nested(name: &str, json: &str) -> Result<Properties> {
 
 /// A text without escapes is what stands between its quotes.
 fn text<'a>(name: &str, json: &'a str) -> Result<Cow<'a, str>> {
-    match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+    match json
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+    {
         Some(plain) if !plain.contains(['\\', '"']) => Ok(Cow::Borrowed(plain)),
         _ => parse::<String>(name, json).map(Cow::Owned),
     }

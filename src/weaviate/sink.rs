@@ -198,7 +198,10 @@ impl CollectionSink {
         let message = batch.request.part(&range);
         let outcomes = match (batch.request.language(), self.client.grpc()) {
             (Language::Grpc, Some(grpc)) => {
-                let reply = self.client.call(grpc, Method::BatchObjects, message).await?;
+                let reply = self
+                    .client
+                    .call(grpc, Method::BatchObjects, message)
+                    .await?;
                 of_grpc(&reply, range.len())?
             }
             _ => {
@@ -226,7 +229,10 @@ impl CollectionSink {
         range: &Range<usize>,
         outcomes: &[Outcome],
     ) -> Result<()> {
-        let taken = range.clone().zip(outcomes).find(|(_, outcome)| **outcome == Outcome::Accepted);
+        let taken = range
+            .clone()
+            .zip(outcomes)
+            .find(|(_, outcome)| **outcome == Outcome::Accepted);
         let (Language::Grpc, Some((index, _))) = (batch.request.language(), taken) else {
             return Ok(());
         };
@@ -237,7 +243,10 @@ impl CollectionSink {
         if !self.client.has_object(&self.name, key).await? {
             return Err(Error::new(
                 Kind::TargetRefused,
-                format!("gRPC took object {key} and {} does not have it", self.client.address()),
+                format!(
+                    "gRPC took object {key} and {} does not have it",
+                    self.client.address()
+                ),
             )
             .with_hint("gRPC may lead to another server: pass --grpc-url, or --transport rest"));
         }
@@ -261,7 +270,9 @@ impl CollectionSink {
         let mut writer = RequestWriter::new(&mut batch.request, &self.name, &self.rules);
         walk(&mut writer)?;
         let refusals = std::mem::take(&mut writer.refusals);
-        let settled = refusals.into_iter().map(|refusal| refusal.map(Outcome::Rejected));
+        let settled = refusals
+            .into_iter()
+            .map(|refusal| refusal.map(Outcome::Rejected));
         batch.settled.extend(settled);
         Ok(())
     }

@@ -162,7 +162,9 @@ impl CollectionSource {
 
     /// The first object after `id`, if any.
     async fn probe(&self, tenant: &Tenant, id: ObjectId) -> Result<Option<ObjectId>> {
-        let page = self.list(tenant, Some(id), 1, ReadPlan::PropertiesOverRest).await?;
+        let page = self
+            .list(tenant, Some(id), 1, ReadPlan::PropertiesOverRest)
+            .await?;
         Ok(page.keys().next().map(|key| key.id))
     }
 
@@ -397,8 +399,7 @@ impl Source for CollectionSource {
                 Next::Unreadable => {}
             }
             // The object is to blame only if a page can be had elsewhere: behind the last id there is an empty one.
-            self.list(tenant, Some(ObjectId::MAX), 1, self.plan)
-                .await?;
+            self.list(tenant, Some(ObjectId::MAX), 1, self.plan).await?;
             let Some(id) = self.first_id(tenant, after).await? else {
                 continue;
             };

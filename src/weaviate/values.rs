@@ -73,7 +73,8 @@ pub(super) fn has_doubtful_int(value: &[u8]) -> Result<bool> {
 fn has_doubtful_list(value: &[u8]) -> Result<bool> {
     for kind in Fields::of(value) {
         if let (list::INTS, ints) = kind? {
-            return Ok(eights(inner(ints.bytes())?)?.any(|bytes| i64::from_le_bytes(bytes) == DOUBTFUL_INT));
+            return Ok(eights(inner(ints.bytes())?)?
+                .any(|bytes| i64::from_le_bytes(bytes) == DOUBTFUL_INT));
         }
     }
     Ok(false)
@@ -90,7 +91,9 @@ pub(super) fn write_value(value: &[u8], json: &mut String) -> Result<bool> {
         (field::NUMBER, number) => write_number(number.double(), json)?,
         (field::BOOL, is) => json.push_str(if is.number() != 0 { "true" } else { "false" }),
         (field::INT, int) => write_int(int.number() as i64, json),
-        (field::TEXT | field::DATE | field::UUID | field::BLOB, text) => write_text(text.text()?, json)?,
+        (field::TEXT | field::DATE | field::UUID | field::BLOB, text) => {
+            write_text(text.text()?, json)?
+        }
         (field::LIST, list) => write_list(list.bytes(), json)?,
         (field::OBJECT, object) => write_object(object.bytes(), json)?,
         (field::GEO, geo) => write_geo(geo.bytes(), json)?,
@@ -189,7 +192,11 @@ fn write_bools(values: &[u8], json: &mut String) -> Result<()> {
             }
             single => {
                 element(json);
-                json.push_str(if single.number() != 0 { "true" } else { "false" });
+                json.push_str(if single.number() != 0 {
+                    "true"
+                } else {
+                    "false"
+                });
             }
         }
     }

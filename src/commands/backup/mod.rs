@@ -2,6 +2,7 @@
 
 mod lease;
 mod verb;
+mod verified;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,6 +48,8 @@ pub struct BackupRequest {
     pub codec: Codec,
     /// False for the definition alone.
     pub with_data: bool,
+    /// Read the archive back when it is done, and compare it with the collection.
+    pub verify: bool,
     /// False to leave vectors out.
     pub with_vectors: bool,
     /// The chosen tenants; empty is all.
@@ -96,6 +99,7 @@ pub async fn backup_into(
         .run(&verb, claimed, request.collection.as_str())
         .await;
     if outcome.is_ok() {
+        verified::report_tenants(&verb.folder)?;
         verb.put_papers_beside()?;
     }
     let folder = verb.folder.clone();
@@ -106,13 +110,17 @@ pub async fn backup_into(
         Err(error) => return Err(session.forget_refused(folder, error)),
     };
     ended?;
-    let path = folder.state()?.archives.first().map(PathBuf::from);
-    Ok(Outcome {
+    let state = folder.state()?;
+    let mut outcome = Outcome {
         exit_code: summary.exit_code,
         tally: summary.tally,
         notes: summary.notes,
-        archive: path,
-    })
+        archive: state.archives.first().map(PathBuf::from),
+    };
+    if request.verify || state.extra.contains_key("verify") {
+        verified::verify(session, request, &folder, &mut outcome).await?;
+    }
+    Ok(outcome)
 }
 
 /// A job that has just begun and must give way to another host is forgotten.
@@ -325,7 +333,7 @@ async fn describe_size(
         client.clone(),
         request.collection.clone(),
         some.collect(),
-        request.with_vectors,
+        seen.plan,
     );
     let spelling = Spelling {
         format: request.format,
@@ -376,6 +384,9 @@ fn claim(
         Some(found.definition.text()),
         |state| {
             state.incarnation = Some(seen.incarnation.shards.clone());
+            if request.verify {
+                state.extra.insert("verify".into(), "yes".into());
+            }
             state.total = Some(if request.with_data { seen.count } else { 0 });
             state.address = Some(client.address().to_owned());
             state.extra.insert("version".into(), found.version.clone());

@@ -206,7 +206,8 @@ async fn describe_size(
     let chosen = chosen(request, found, tenants)?;
     let some = chosen.iter().take(estimate::SAMPLED_TENANTS).cloned();
     let name = request.collection.clone();
-    let source = CollectionSource::new(client.clone(), name, some.collect(), true);
+    let by = ReadPlan::choose(client, &found.definition, Wanted::Everything)?;
+    let source = CollectionSource::new(client.clone(), name, some.collect(), by);
     let is_by_id = method == ClearMethod::ById && !request.delete_schema;
     // By id, a page is listed and then deleted; tenants are counted before and after.
     let cost = Cost {
