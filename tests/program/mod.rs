@@ -312,6 +312,7 @@ impl World {
             .env("XDG_CONFIG_HOME", self.path().join("config"))
             .env("TMPDIR", self.path())
             .env("WEAVIATE_URL", self.sandbox.url())
+            .env("WEAVIATE_GRPC_URL", self.sandbox.grpc_url())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
