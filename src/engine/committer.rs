@@ -398,7 +398,7 @@ impl Work {
     /// The summary that `jobs ls` reads. The journal is the truth; a failure here must not stop a job, but is told.
     fn write_state(&mut self, stopped: Option<Stopped>) {
         self.state_written = Instant::now();
-        let written = self.folder.update_state(|state| {
+        let written = self.folder.note_state(|state| {
             state.stopped = stopped;
             state.retries = self.again_before.0 + self.again.retries.load(Ordering::Relaxed);
             state.repeats = self.again_before.1 + self.again.repeats.load(Ordering::Relaxed);

@@ -31,10 +31,10 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// For `workers` lanes at once over about `total` objects. A lane holds three pages: one being read, one being
-    /// written, and its encoded form.
+    /// For `workers` lanes at once over about `total` objects. A lane holds four pages: one being read, one being
+    /// written, its encoded form, and the batch before, which is being made durable.
     pub fn new(tuning: &Tuning, workers: usize, total: Option<u64>) -> Self {
-        let bytes = (in_flight(tuning) / (workers.max(1) * 3)).clamp(64 << 10, PAGE_BYTES);
+        let bytes = (in_flight(tuning) / (workers.max(1) * 4)).clamp(64 << 10, PAGE_BYTES);
         let least = match total {
             Some(total) if total < 1_000 => 100,
             Some(total) if total < 100_000 => 500,

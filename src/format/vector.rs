@@ -4,8 +4,7 @@
 //! numbers are the shortest that read back as the same f32. Reading them is [`decode_vector`]'s. A vector
 //! with NaN or infinity, which JSON cannot hold, is always written as `{"f32":…}`.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use serde_json::ser::{CompactFormatter, Formatter};
 
 use super::damaged;
@@ -120,13 +119,7 @@ fn write_object(out: &mut Vec<u8>, dimensions: Option<usize>, bytes: &[u8]) {
 
 fn write_string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
-    let (before, length) = (out.len(), bytes.len().div_ceil(3) * 4);
-    out.resize(before + length, 0);
-    // The slice is exactly as long as base64 with padding is.
-    let written = STANDARD
-        .encode_slice(bytes, &mut out[before..])
-        .unwrap_or(0);
-    debug_assert_eq!(written, length);
+    STANDARD.encode_append(bytes, out);
     out.push(b'"');
 }
 

@@ -51,6 +51,14 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_on(&mut RealDisk::default(), path, bytes)
 }
 
+/// As [`write`], but after a crash the old content may be there: for what only sums up something else.
+pub(super) fn write_soon(path: &Path, bytes: &[u8]) -> Result<()> {
+    let (mut disk, temporary) = (RealDisk::default(), path.with_added_extension("tmp"));
+    disk.fill(&temporary, bytes)?;
+    disk.sync_data()?;
+    disk.rename(&temporary, path)
+}
+
 fn write_on(disk: &mut impl Disk, path: &Path, bytes: &[u8]) -> Result<()> {
     let temporary = path.with_added_extension("tmp");
     disk.fill(&temporary, bytes)?;

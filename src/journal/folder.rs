@@ -109,13 +109,26 @@ impl JobFolder {
         self.update_state(|now| *now = state.clone()).map(drop)
     }
 
-    /// Reads `state.json`, changes it and replaces it, one caller at a time; returns what was written.
+    /// Reads `state.json`, changes it and replaces it, one caller at a time; returns what was written. Durable on return.
     pub fn update_state(&self, change: impl FnOnce(&mut State)) -> Result<State> {
+        self.change_state(change, durable::write)
+    }
+
+    /// As [`JobFolder::update_state`] for what the journal holds as well: after a crash the state before may be there.
+    pub fn note_state(&self, change: impl FnOnce(&mut State)) -> Result<State> {
+        self.change_state(change, durable::write_soon)
+    }
+
+    fn change_state(
+        &self,
+        change: impl FnOnce(&mut State),
+        write: impl FnOnce(&Path, &[u8]) -> Result<()>,
+    ) -> Result<State> {
         let _writing = self.writing();
         let mut state = self.state()?;
         change(&mut state);
         state.updated = state::now();
-        durable::write(&self.file("state.json"), &state.to_json()?)?;
+        write(&self.file("state.json"), &state.to_json()?)?;
         Ok(state)
     }
 

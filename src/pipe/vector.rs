@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use serde::Deserialize;
 
 use super::Vector;
@@ -63,7 +62,7 @@ fn not_a_vector(text: &str) -> crate::error::Error {
 
 fn decode_base64(wire: &Wire<'_>, out: &mut Vec<u8>) -> Result<Option<usize>> {
     STANDARD
-        .decode_vec(wire.f32.as_bytes(), out)
+        .decode_append(wire.f32.as_bytes(), out)
         .map_err(|cause| damaged("a vector is not base64").with_cause(cause))?;
     check_length(out, wire.dimensions)?;
     Ok(wire.dimensions)

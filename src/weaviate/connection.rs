@@ -120,16 +120,14 @@ impl Connection {
     /// An HTTP client with this connection's certificates and headers, and `patience` between two bytes.
     pub(super) fn http(&self, patience: Duration) -> Result<reqwest::Client> {
         // The server closes idle connections after 10 s.
-        self.build(
-            self.builder(patience)?
-                .pool_idle_timeout(Duration::from_secs(8)),
-        )
+        let builder = self.builder(&self.url, patience)?;
+        self.build(builder.pool_idle_timeout(Duration::from_secs(8)))
     }
 
     /// As [`Connection::http`], but speaks HTTP/2 from the first byte, with windows wide enough for pages.
-    pub(super) fn http2(&self, patience: Duration) -> Result<reqwest::Client> {
+    pub(super) fn http2(&self, url: &str, patience: Duration) -> Result<reqwest::Client> {
         let builder = self
-            .builder(patience)?
+            .builder(url, patience)?
             .http2_prior_knowledge()
             .http2_initial_stream_window_size(STREAM_WINDOW)
             .http2_initial_connection_window_size(CONNECTION_WINDOW);
@@ -142,7 +140,7 @@ impl Connection {
         })
     }
 
-    fn builder(&self, patience: Duration) -> Result<reqwest::ClientBuilder> {
+    fn builder(&self, url: &str, patience: Duration) -> Result<reqwest::ClientBuilder> {
         // A second installation is refused and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
@@ -154,6 +152,10 @@ impl Connection {
             // A redirect could carry the key to another host.
             .redirect(reqwest::redirect::Policy::none())
             .danger_accept_invalid_certs(self.insecure);
+        if !needs_roots(url) {
+            // Reading the system's certificates takes longer than all the requests of a small job.
+            builder = builder.tls_certs_only(Vec::new());
+        }
         for certificate in self.roots()? {
             builder = builder.add_root_certificate(certificate);
         }
@@ -203,6 +205,15 @@ impl Connection {
             .map(Some)
             .map_err(|cause| not_pem(cert, cause))
     }
+}
+
+/// Without TLS there is nothing to check; a proxy on the way may have it.
+fn needs_roots(url: &str) -> bool {
+    let has_proxy = std::env::vars_os().any(|(name, _)| {
+        let name = name.to_string_lossy().to_ascii_lowercase();
+        name == "http_proxy" || name == "all_proxy"
+    });
+    has_proxy || !url.trim().starts_with("http://")
 }
 
 fn not_pem(path: &std::path::Path, cause: reqwest::Error) -> Error {

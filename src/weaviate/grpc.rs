@@ -86,8 +86,8 @@ impl Grpc {
         Ok(Grpc {
             address: address.trim_end_matches('/').to_owned(),
             origin,
-            reads: connection.http2(connection.read_timeout)?,
-            writes: connection.http2(connection.write_timeout)?,
+            reads: connection.http2(address, connection.read_timeout)?,
+            writes: connection.http2(address, connection.write_timeout)?,
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
         })
     }

@@ -33,6 +33,15 @@ mod list {
 /// The server turns f64 into i64 with Go's conversion, which makes -2^63 of everything beyond.
 const DOUBTFUL_INT: i64 = i64::MIN;
 
+/// False if no value in these bytes can be doubtful; looks for its spellings, as a varint and as eight bytes.
+pub(super) fn may_hold_doubtful_int(message: &[u8]) -> bool {
+    const VARINT: [u8; 10] = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1];
+    let spellings: [&[u8]; 2] = [&VARINT, &DOUBTFUL_INT.to_le_bytes()];
+    spellings
+        .iter()
+        .any(|spelling| memchr::memmem::find(message, spelling).is_some())
+}
+
 /// Calls `take` with name and Value of each entry of Properties.
 pub(super) fn each_field<'a>(
     properties: &'a [u8],
