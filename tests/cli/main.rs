@@ -6,6 +6,7 @@ mod program;
 mod archives;
 mod commands;
 mod conflicts;
+mod diff;
 mod output;
 mod owner;
 mod plans;
