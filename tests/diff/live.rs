@@ -104,6 +104,14 @@ async fn a_verified_backup_reports_counts_and_digests_per_tenant() {
     assert_eq!(report["tenants"], report["verification"]["tenants"]);
     assert_eq!(report["digest"], report["verification"]["digest"]);
     assert_eq!(report["verification"]["differences"], 0);
+    // The one beside the archive is the same.
+    let archive = saved.archive.unwrap();
+    let name = format!(
+        ".{}.report.json",
+        archive.file_name().unwrap().to_string_lossy()
+    );
+    let beside = std::fs::read(archive.with_file_name(name)).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&beside).unwrap(), report);
 }
 
 /// The writes come when everything is read, and before the comparison.

@@ -75,7 +75,7 @@ pub async fn backup_into(
     check_destination(request)?;
     let claimed = claim(session, request, identity, &client, &found, &seen)?;
     let verb = Backup {
-        storage,
+        storage: storage.clone(),
         folder: claimed.folder.clone(),
         state: claimed.state.clone(),
         resumed: resumed(&claimed.state),
@@ -105,7 +105,7 @@ pub async fn backup_into(
         archive: state.archives.first().map(PathBuf::from),
     };
     if request.verify || state.extra.contains_key("verify") {
-        verified::verify(session, request, &folder, &mut outcome).await?;
+        verified::verify(session, request, &*storage, &folder, &mut outcome).await?;
     }
     Ok(outcome)
 }
