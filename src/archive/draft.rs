@@ -344,7 +344,8 @@ fn file_name(header: &Header, format: Format, codec: Codec) -> String {
     format!("{}_{contents}_{time}{extension}", header.collection)
 }
 
-fn partial_name(name: &str) -> String {
+/// The hidden name of the unfinished archive `name`.
+pub fn partial_name(name: &str) -> String {
     format!(".{name}.partial")
 }
 

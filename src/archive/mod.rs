@@ -24,7 +24,7 @@ mod tiles;
 mod trailer;
 mod verify;
 
-pub use draft::{Draft, Format, Sealed};
+pub use draft::{Draft, Format, Sealed, partial_name};
 pub use header::{Contents, Header, Options, VERSION};
 pub use open::Archive;
 pub use reseal::reseal;

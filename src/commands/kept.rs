@@ -7,7 +7,9 @@ use crate::error::{Error, Kind, Result};
 use crate::journal::JobFolder;
 use crate::model::{CollectionName, Definition, Key, Tenant};
 use crate::retry::Policy;
-use crate::weaviate::{Client, CollectionSource, Incarnation, TenantState, TenantStatus};
+use crate::weaviate::{
+    Client, CollectionSource, Incarnation, ReadPlan, TenantState, TenantStatus, Wanted,
+};
 use std::sync::Arc;
 
 /// Enough objects to know a collection by, although some of them may be deleted meanwhile.
@@ -105,7 +107,8 @@ pub(super) async fn witnesses(
         true => active(tenants),
         false => vec![Tenant::NONE],
     };
-    let source = CollectionSource::new(client.clone(), name.clone(), active, false);
+    let plan = ReadPlan::choose(client, definition, Wanted::Keys)?;
+    let source = CollectionSource::new(client.clone(), name.clone(), active, plan);
     let first = census::first(policy, &source, WITNESSES).await?;
     let readable = first.into_iter().filter(|(_, times)| times.created != 0);
     Ok(readable

@@ -6,6 +6,7 @@ mod clear;
 mod collections;
 mod demo;
 mod diff;
+mod estimate;
 mod jobs;
 mod kept;
 mod pages;

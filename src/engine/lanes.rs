@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -33,20 +33,38 @@ pub(super) struct Shared<S: Source, K: Sink> {
     pub halt: CancellationToken,
     workers: AtomicUsize,
     is_chosen: bool,
-    queue: Mutex<VecDeque<Lane>>,
-    at_work: AtomicUsize,
+    roster: Mutex<Roster>,
     lane_added: Notify,
+}
+
+/// Which lanes wait, and how many are walked. Both under one lock: a lane between the two would look like a worker
+/// without work, and be a reason to cut another.
+struct Roster {
+    queue: VecDeque<Lane>,
+    at_work: usize,
+}
+
+impl Roster {
+    fn take(&mut self) -> Option<Lane> {
+        let lane = self.queue.pop_front()?;
+        self.at_work += 1;
+        Some(lane)
+    }
+
+    fn is_short_of_lanes(&self, workers: usize) -> bool {
+        self.at_work + self.queue.len() < workers
+    }
 }
 
 impl<S: Source, K: Sink> Shared<S, K> {
     /// True if a worker has nothing to do.
     pub fn is_hungry(&self) -> bool {
-        let queued = self
-            .queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len();
-        self.at_work.load(Ordering::Relaxed) + queued < self.workers.load(Ordering::Relaxed)
+        let workers = self.workers.load(Ordering::Relaxed);
+        self.roster().is_short_of_lanes(workers)
+    }
+
+    fn roster(&self) -> MutexGuard<'_, Roster> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Fewer lanes for large pages, so that all in flight stay within the budget; a chosen number is kept.
@@ -59,18 +77,8 @@ impl<S: Source, K: Sink> Shared<S, K> {
 
     /// Gives a new lane to whoever has nothing to do.
     pub fn add(&self, lane: Lane) {
-        self.queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back(lane);
+        self.roster().queue.push_back(lane);
         self.lane_added.notify_one();
-    }
-
-    fn take(&self) -> Option<Lane> {
-        self.queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_front()
     }
 }
 
@@ -100,8 +108,10 @@ pub(super) async fn move_all<S: Source, K: Sink>(
         context: context.clone(),
         workers: AtomicUsize::new(workers),
         is_chosen: context.tuning.workers.is_some(),
-        queue: Mutex::new(job.open_lanes().cloned().collect()),
-        at_work: AtomicUsize::new(0),
+        roster: Mutex::new(Roster {
+            queue: job.open_lanes().cloned().collect(),
+            at_work: 0,
+        }),
         lane_added: Notify::new(),
     });
     work_off(&shared).await
@@ -122,15 +132,16 @@ async fn work_off<S: Source, K: Sink>(shared: &Arc<Shared<S, K>>) -> Result<()> 
     let mut deadline = None;
     loop {
         while tasks.len() < shared.workers.load(Ordering::Relaxed) && !shared.halt.is_cancelled() {
-            let Some(lane) = shared.take() else { break };
+            let Some(lane) = shared.roster().take() else {
+                break;
+            };
             tasks.spawn(super::worker::walk(shared.clone(), lane));
-            shared.at_work.store(tasks.len(), Ordering::Relaxed);
         }
         tokio::select! {
             done = tasks.join_next() => match done {
                 None => break,
                 Some(done) => {
-                    shared.at_work.store(tasks.len(), Ordering::Relaxed);
+                    shared.roster().at_work = tasks.len();
                     if let Err(error) = done.unwrap_or_else(|cause| Err(lane_died(cause))) {
                         keep_first(&mut failed, error);
                         shared.committer.abandon();
@@ -176,4 +187,31 @@ fn lane_died(cause: tokio::task::JoinError) -> Error {
         "a lane ended by a defect of the program; the job can be resumed",
     )
     .with_cause(cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Bounds, Cursor, Pass};
+
+    #[test]
+    fn a_lane_that_was_taken_is_at_work_before_it_runs() {
+        let lane = Lane {
+            id: 0,
+            pass: Pass::Objects,
+            bounds: Bounds::ALL_KEYS,
+            cursor: Cursor::Start,
+            seq: 0,
+            intent: None,
+            is_drained: false,
+        };
+        let mut roster = Roster {
+            queue: VecDeque::from([lane]),
+            at_work: 0,
+        };
+        assert!(!roster.is_short_of_lanes(1));
+        let _walked = roster.take().unwrap();
+        assert!(!roster.is_short_of_lanes(1) && roster.is_short_of_lanes(2));
+        assert!(roster.take().is_none() && !roster.is_short_of_lanes(1));
+    }
 }

@@ -25,6 +25,7 @@ use crate::pipe::{Sink, Source};
 use crate::retry::{Policy, Waiting};
 
 pub use committer::Committer;
+pub use pace::usual_page;
 pub use stop::Stop;
 
 /// What a stage learned and a resume needs: names and values.

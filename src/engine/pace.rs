@@ -62,7 +62,10 @@ impl Pace {
         if page.keys.is_empty() {
             return;
         }
-        let seen = page.bytes / page.keys.len();
+        self.saw_size(page.bytes / page.keys.len());
+    }
+
+    fn saw_size(&mut self, seen: usize) {
         // Smoothed, but growth counts at once: a page that is too large costs memory, one too small costs little.
         let average = self
             .bytes_per_object
@@ -87,6 +90,17 @@ impl Pace {
         self.objects = (self.objects / 2).max(1);
         was > 1
     }
+}
+
+/// About how many objects the pages of a run will hold, for who only plans one.
+pub fn usual_page(tuning: &Tuning, total: u64, bytes_per_object: u64) -> u64 {
+    let workers = tuning.workers.unwrap_or(1) as usize;
+    let mut pace = Pace::new(tuning, workers, Some(total));
+    // As often as it takes to grow from the first page to the largest.
+    for _ in 0..2 {
+        pace.saw_size(bytes_per_object as usize);
+    }
+    u64::from(pace.objects.max(1))
 }
 
 /// Keeps a run below its rates; shared by all lanes.

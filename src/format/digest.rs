@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use super::canonical::{Hint, write_bytes, write_canonical};
 use super::tally::{Digest, Tallies};
-use super::vector::decode_vector;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Definition, Key, Times};
+use crate::pipe::decode_vector;
 use crate::pipe::{Vector, Visit};
 
 /// What a digest needs to know of a definition; made once, shared by all.

@@ -23,7 +23,7 @@ pub use portrait::{Part, Portrait, Portrayer};
 pub use read::{Lines, MAX_LINE, Record, Takeout};
 pub use scan::Scanner;
 pub use tally::{Digest, Tallies};
-pub use vector::{decode_vector, write_base64_vector, write_decimal_vector};
+pub use vector::{write_base64_vector, write_decimal_vector};
 
 use crate::error::{Error, Kind};
 

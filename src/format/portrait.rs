@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 use super::canonical::{Hint, write_canonical};
 use super::digest::Shape;
-use super::vector::decode_vector;
 use crate::error::Result;
 use crate::model::{Key, Times};
-use crate::pipe::{Vector, Visit};
+use crate::pipe::{Vector, Visit, decode_vector};
 
 /// The most characters of a value that are shown.
 const SHOWN: usize = 60;

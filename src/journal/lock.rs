@@ -29,7 +29,7 @@ pub struct Holder {
 
 impl Holder {
     /// This process, now.
-    pub(super) fn this() -> Self {
+    pub fn this() -> Self {
         Holder {
             pid: std::process::id(),
             host: host(),

@@ -1,17 +1,17 @@
-//! A collection as the end that is read, over REST.
+//! A collection as the end that is read.
 //!
 //! A lane is a range of keys; a page may span tenants. The end of a tenant is proven by a page without objects:
 //! a short one proves nothing. Borders for splits are found by galloping from the spacing of the page just read,
 //! because ids are often clustered and "the middle of what remains" then lies in empty space.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::api::Listing;
 use super::client::Client;
-use super::listing::{ListedPage, ListedPages};
+use super::reading::{ReadPage, ReadPages, ReadPlan, Wish};
 use crate::error::{Error, Kind, Reaction, Result};
-use crate::job::{Bounds, Cursor, Intent, Lane};
+use crate::job::{Bounds, Cursor, Intent, Lane, LaneId};
 use crate::model::{CollectionName, Key, ObjectId, Tenant};
 use crate::pipe::{Budget, Nothing, Page, Reject, Source};
 
@@ -32,9 +32,11 @@ pub struct CollectionSource {
     name: CollectionName,
     /// Sorted; one [`Tenant::NONE`] for a collection without tenants.
     tenants: Vec<Tenant>,
-    with_vectors: bool,
+    plan: ReadPlan,
     /// The most objects that the server gives at once, as far as is known.
     cap: AtomicU32,
+    /// How far apart the ids of each lane's last page were, on average.
+    spacings: Mutex<HashMap<LaneId, u128>>,
 }
 
 impl CollectionSource {
@@ -43,15 +45,16 @@ impl CollectionSource {
         client: Arc<Client>,
         name: CollectionName,
         mut tenants: Vec<Tenant>,
-        with_vectors: bool,
+        plan: ReadPlan,
     ) -> Self {
         tenants.sort();
         CollectionSource {
             client,
             name,
             tenants,
-            with_vectors,
+            plan,
             cap: AtomicU32::new(u32::MAX),
+            spacings: Mutex::default(),
         }
     }
 
@@ -60,27 +63,36 @@ impl CollectionSource {
         tenant: &Tenant,
         after: Option<ObjectId>,
         limit: u32,
-        with_vectors: bool,
-    ) -> Result<ListedPage> {
+        plan: ReadPlan,
+    ) -> Result<ReadPage> {
         loop {
-            let limit = limit.min(self.cap.load(Ordering::Relaxed));
-            let listing = Listing {
+            let wish = Wish {
                 collection: &self.name,
                 tenant,
                 after,
-                limit,
-                with_vectors,
+                limit: limit.min(self.cap.load(Ordering::Relaxed)),
             };
-            match self.client.list(&listing).await {
+            match self.client.read_page(plan, &wish).await {
                 // The server's cap is not published: half as many, until it is met. A smaller page ends nothing.
                 Err(error)
-                    if error.reaction() == Reaction::TooLarge && is_capped(&error) && limit > 1 =>
+                    if error.reaction() == Reaction::TooLarge
+                        && is_capped(&error)
+                        && wish.limit > 1 =>
                 {
-                    self.cap.fetch_min(limit / 2, Ordering::Relaxed);
+                    self.cap.fetch_min(wish.limit / 2, Ordering::Relaxed);
                 }
-                page => return ListedPage::parse(page?, tenant),
+                // What one protocol cannot give alone, the other may.
+                Err(error) if is_suspect(&error) && wish.limit == 1 && plan.has_vectors() => {
+                    let other = self.client.read_page(ReadPlan::Rest, &wish).await;
+                    return other.map_err(|_| error);
+                }
+                page => return page,
             }
         }
+    }
+
+    fn spacings(&self) -> std::sync::MutexGuard<'_, HashMap<LaneId, u128>> {
+        self.spacings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The tenants that a range touches, from the one to go on with.
@@ -100,6 +112,7 @@ impl CollectionSource {
         from: Option<&Key>,
         until: Option<&Key>,
         budget: Budget,
+        spacing: Option<u128>,
     ) -> Result<Page> {
         let mut pages = Vec::new();
         let mut position = from.cloned();
@@ -111,9 +124,11 @@ impl CollectionSource {
                     .as_ref()
                     .filter(|key| key.tenant == *tenant)
                     .map(|key| key.id);
-                let listed = self
-                    .list(tenant, after, budget.objects - objects, self.with_vectors)
-                    .await;
+                let end = until
+                    .filter(|until| until.tenant == *tenant)
+                    .map(|until| until.id);
+                let limit = estimate(after, end, spacing).min(budget.objects - objects);
+                let listed = self.list(tenant, after, limit, self.plan).await;
                 let mut page = match listed {
                     Ok(page) => page,
                     // What was read stays read; the next page meets the error again, if it lasts.
@@ -122,17 +137,17 @@ impl CollectionSource {
                     }
                     Err(error) => return Err(error),
                 };
-                let read = page.len();
-                page.truncate(
-                    page.keys()
-                        .take_while(|key| until.is_none_or(|until| *key <= until))
-                        .count(),
-                );
+                let read = page.given();
                 check_order(&page, position.as_ref())?;
+                let within = page
+                    .keys()
+                    .take_while(|key| until.is_none_or(|until| *key <= until))
+                    .count();
+                let is_tenant_read = read == 0 || within < page.len();
+                page.truncate(within);
                 if let Some(last) = page.keys().last() {
                     position = Some(last.clone());
                 }
-                let is_tenant_read = read == 0 || page.len() < read;
                 if page.len() > 0 {
                     objects += page.len() as u32;
                     bytes += page.bytes();
@@ -158,7 +173,9 @@ impl CollectionSource {
 
     /// The first object after `id`, if any.
     async fn probe(&self, tenant: &Tenant, id: ObjectId) -> Result<Option<ObjectId>> {
-        let page = self.list(tenant, Some(id), 1, false).await?;
+        let page = self
+            .list(tenant, Some(id), 1, ReadPlan::PropertiesOverRest)
+            .await?;
         Ok(page.keys().next().map(|key| key.id))
     }
 
@@ -217,7 +234,7 @@ impl CollectionSource {
 
     /// What can be seen of the object after `after`.
     async fn look_at_next(&self, tenant: &Tenant, after: Option<ObjectId>) -> Result<Next> {
-        match self.list(tenant, after, 1, self.with_vectors).await {
+        match self.list(tenant, after, 1, self.plan).await {
             Ok(page) if page.len() == 0 => Ok(Next::None),
             Ok(_) => Ok(Next::Readable),
             Err(error) if error.reaction() == Reaction::Suspect => Ok(Next::Unreadable),
@@ -250,6 +267,29 @@ impl CollectionSource {
     }
 }
 
+/// How many objects may lie in a range whose ids are so far apart, with some more, lest another page be needed for a few. What
+/// is read beyond the end of a lane is read in vain.
+fn estimate(after: Option<ObjectId>, until: Option<ObjectId>, spacing: Option<u128>) -> u32 {
+    let (Some(after), Some(until), Some(spacing)) = (after, until, spacing) else {
+        return u32::MAX;
+    };
+    let left = until.to_u128().saturating_sub(after.to_u128()) / spacing.max(1);
+    u32::try_from(left.saturating_add(left / 32).saturating_add(16)).unwrap_or(u32::MAX)
+}
+
+/// The average distance of the ids of a page, if they are all of one tenant.
+fn spacing(page: &Page) -> Option<u128> {
+    let (first, last) = page.keys.first().zip(page.keys.last())?;
+    let gaps = (page.keys.len() as u128)
+        .checked_sub(1)
+        .filter(|gaps| *gaps > 0)?;
+    (first.tenant == last.tenant).then(|| (last.id.to_u128() - first.id.to_u128()) / gaps)
+}
+
+fn is_suspect(error: &Error) -> bool {
+    error.reaction() == Reaction::Suspect
+}
+
 fn is_capped(error: &Error) -> bool {
     error.message().contains("query maximum results exceeded")
 }
@@ -267,7 +307,7 @@ fn end_of(tenant: &Tenant, until: Option<&Key>) -> Key {
 }
 
 /// The cursor only goes forward; a reply that does not would be read for ever.
-fn check_order(page: &ListedPage, after: Option<&Key>) -> Result<()> {
+fn check_order(page: &ReadPage, after: Option<&Key>) -> Result<()> {
     let mut last = after;
     for key in page.keys() {
         if last.is_some_and(|last| key <= last) {
@@ -281,10 +321,10 @@ fn check_order(page: &ListedPage, after: Option<&Key>) -> Result<()> {
     Ok(())
 }
 
-fn collect(pages: Vec<ListedPage>, position: Option<Key>, bytes: usize, is_last: bool) -> Page {
+fn collect(pages: Vec<ReadPage>, position: Option<Key>, bytes: usize, is_last: bool) -> Page {
     Page {
-        keys: pages.iter().flat_map(ListedPage::keys).cloned().collect(),
-        objects: Arc::new(ListedPages(pages)),
+        keys: pages.iter().flat_map(ReadPage::keys).cloned().collect(),
+        objects: Arc::new(ReadPages(pages)),
         unreadable: Vec::new(),
         end: position.map_or(Cursor::Start, Cursor::After),
         bytes,
@@ -310,15 +350,14 @@ impl Source for CollectionSource {
 
     async fn fetch(&self, lane: &Lane, cursor: &Cursor, budget: Budget) -> Result<Page> {
         let (from, until) = range(lane, cursor)?;
-        self.page_after(
-            from,
-            until,
-            Budget {
-                objects: budget.objects.max(1),
-                ..budget
-            },
-        )
-        .await
+        let known = self.spacings().get(&lane.id).copied();
+        let objects = budget.objects.max(1);
+        let budget = Budget { objects, ..budget };
+        let page = self.page_after(from, until, budget, known).await?;
+        if let Some(spacing) = spacing(&page) {
+            self.spacings().insert(lane.id, spacing);
+        }
+        Ok(page)
     }
 
     async fn again(&self, lane: &Lane, intent: &Intent, _: &[Key]) -> Result<Page> {
@@ -336,6 +375,7 @@ impl Source for CollectionSource {
                 objects: u32::MAX,
                 bytes: usize::MAX,
             },
+            None,
         )
         .await
     }
@@ -389,8 +429,7 @@ impl Source for CollectionSource {
                 Next::Unreadable => {}
             }
             // The object is to blame only if a page can be had elsewhere: behind the last id there is an empty one.
-            self.list(tenant, Some(ObjectId::MAX), 1, self.with_vectors)
-                .await?;
+            self.list(tenant, Some(ObjectId::MAX), 1, self.plan).await?;
             let Some(id) = self.first_id(tenant, after).await? else {
                 continue;
             };
@@ -415,5 +454,25 @@ impl Source for CollectionSource {
             }));
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_page_of_a_lane_is_asked_for_as_large_as_it_is_about() {
+        let id = |number: u128| Some(ObjectId::from_u128(number));
+        assert_eq!(estimate(id(1_000), id(101_000), Some(100)), 1_000 + 31 + 16);
+        assert_eq!(estimate(id(5), id(5), Some(100)), 16);
+        for unknown in [
+            estimate(None, id(9), Some(1)),
+            estimate(id(1), None, Some(1)),
+            estimate(id(1), id(9), None),
+            estimate(id(0), Some(ObjectId::MAX), Some(0)),
+        ] {
+            assert_eq!(unknown, u32::MAX);
+        }
     }
 }

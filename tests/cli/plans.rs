@@ -1,5 +1,7 @@
 //! Dry runs: the whole plan on standard output, and nothing touched: no job, no file, no request that could change anything.
 
+use elysiactl::sandbox::{Fault, Rule, When};
+
 use crate::program::World;
 use crate::words::named;
 
@@ -43,7 +45,9 @@ fn the_dry_run_of_a_backup_prints_the_plan_and_touches_nothing() {
          vectors             1\n  \
          replication factor  1\n  \
          tenants             none\n  \
-         protocol            REST\n"
+         protocol            REST\n  \
+         size estimate       the definition alone\n  \
+         requests            about 13\n"
     );
     assert!(plan(&world, "col backup Article").contains("type                full\n"));
     let several = {
@@ -82,7 +86,9 @@ fn the_dry_run_of_a_restore_prints_the_plan_and_touches_nothing() {
              replication factor  1\n  \
              tenants             none\n  \
              conflicts           none: the collection is new\n  \
-             protocol            REST\n"
+             protocol            REST\n  \
+             size estimate       about 710 kB, from a sample of 100\n  \
+             requests            about 12\n"
         )
     );
     let merge = plan(&world, &format!("col restore {archive} --merge"));
@@ -116,7 +122,9 @@ fn the_dry_run_of_a_clear_prints_the_plan_with_the_method_and_touches_nothing() 
          protocol            REST\n  \
          method              recreate\n  \
          why                 exact, and about 100 times faster than deleting objects\n  \
-         gap                 the collection does not exist for about 0.2 s\n"
+         gap                 the collection does not exist for about 0.2 s\n  \
+         size estimate       about 710 kB, from a sample of 100\n  \
+         requests            about 12\n"
     );
     let by_id = plan(&world, "col clear Article --method by-id");
     assert!(
@@ -135,6 +143,53 @@ fn the_dry_run_of_a_clear_prints_the_plan_with_the_method_and_touches_nothing() 
         "{removal}"
     );
     assert_eq!(world.store().count("Article"), 1250);
+}
+
+/// The number of bytes that a plan names.
+fn size_in(plan: &str) -> f64 {
+    let size = plan.split_once("size estimate       about ").expect(plan).1;
+    let mut words = size.split([' ', ',']);
+    let number: f64 = words.next().unwrap().parse().unwrap();
+    let unit = ["B", "kB", "MB"]
+        .iter()
+        .position(|unit| size.contains(&format!(" {unit},")));
+    number * 1000_f64.powi(unit.expect(size) as i32)
+}
+
+#[test]
+fn the_size_that_a_dry_run_names_is_about_that_of_the_archive() {
+    let world = World::with(1250);
+    for flags in ["", "-z", "--format jsonl", "--skip-vectors"] {
+        let words = format!("col backup Article -o out {flags} --batch-size 500");
+        let estimated = size_in(&plan(&world, &words));
+        let archive = world.run(&words).with(0).path();
+        let found = world.size(&archive) as f64;
+        assert!(
+            (estimated / found - 1.0).abs() < 0.2,
+            "{flags}: {estimated}, {found}"
+        );
+        std::fs::remove_dir_all(world.at("out")).unwrap();
+    }
+}
+
+#[test]
+fn a_dry_run_says_so_if_the_sample_cannot_be_read() {
+    let world = World::with(3);
+    world.sandbox.faults().add(Rule::new(
+        "GET",
+        "/v1/objects",
+        When::Always,
+        Fault::Status {
+            status: 500,
+            retry_after: None,
+            body: String::new(),
+        },
+    ));
+    for words in ["col backup Article", "col clear Article"] {
+        let plan = plan(&world, words);
+        let line = "size estimate       unknown: a sample could not be read\n";
+        assert!(plan.ends_with(line), "{plan}");
+    }
 }
 
 #[test]

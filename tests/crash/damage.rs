@@ -240,23 +240,23 @@ async fn an_unfinished_archive_that_is_gone_shorter_or_another_is_refused() {
     for format in [Format::Json, Format::Jsonl] {
         let case = backup_case(format, StoreKind::File).await;
         let gone = |scene: &Scene| {
-            let hidden = scene.leftovers().remove(0);
+            let hidden = scene.unfinished_archive();
             std::fs::rename(hidden, scene.live().join("aside")).unwrap();
         };
         assert_eq!(case.resumed_after(gone).await, Some(Kind::Mismatch));
         let shorter = |scene: &Scene| {
-            let last = files_under(&scene.leftovers()[0].clone());
+            let last = files_under(&scene.unfinished_archive());
             let last = last
                 .into_iter()
                 .rfind(|path| path.to_string_lossy().contains("part-"));
-            let last = last.unwrap_or_else(|| scene.leftovers().remove(0));
+            let last = last.unwrap_or_else(|| scene.unfinished_archive());
             let bytes = std::fs::read(&last).unwrap();
             std::fs::write(&last, &bytes[..bytes.len() - 1]).unwrap();
         };
         assert_eq!(case.resumed_after(shorter).await, Some(Kind::Mismatch));
         let (_folder, other, _) = archive_of(10, format, 25).await;
         let another = |scene: &Scene| {
-            let hidden = scene.leftovers().remove(0);
+            let hidden = scene.unfinished_archive();
             std::fs::rename(&hidden, scene.live().join("aside")).unwrap();
             std::fs::rename(&other, hidden).unwrap();
         };
@@ -269,7 +269,7 @@ async fn what_lies_beyond_the_last_commit_is_cut_off() {
     for format in [Format::Json, Format::Jsonl] {
         let case = backup_case(format, StoreKind::Sled).await;
         let longer = |scene: &Scene| {
-            let hidden = scene.leftovers().remove(0);
+            let hidden = scene.unfinished_archive();
             match hidden.is_dir() {
                 true => {
                     let part = hidden.join("objects/part-00000-00000099.jsonl.zst");

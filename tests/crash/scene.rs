@@ -162,6 +162,14 @@ impl Scene {
         names
     }
 
+    /// The archive that is under way.
+    pub fn unfinished_archive(&self) -> PathBuf {
+        let mut names = self.leftovers();
+        names.retain(|path| path.to_string_lossy().ends_with(".partial"));
+        let [archive] = names.try_into().unwrap();
+        archive
+    }
+
     pub fn jobs(&self) -> Vec<Listed> {
         StateDir::open(&self.state()).unwrap().jobs().unwrap()
     }

@@ -177,7 +177,7 @@ async fn a_resume_of_a_collection_that_was_made_anew_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_that_was_cut_short_is_not_taken_as_done() {
     let (scene, sandbox) = killed_backup(folder()).await;
-    let parts = entries(&scene.leftovers()[0].join("objects"));
+    let parts = entries(&scene.unfinished_archive().join("objects"));
     cut(&parts[0], 1);
     assert_eq!(
         kind_of(scene.run_silently(&sandbox.url()).await),

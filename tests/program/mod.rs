@@ -291,6 +291,15 @@ impl World {
         names
     }
 
+    /// The bytes of a file, or of all files in a folder.
+    pub fn size(&self, path: &Path) -> u64 {
+        let path = self.path().join(path);
+        match std::fs::read_dir(&path) {
+            Err(_) => std::fs::metadata(&path).unwrap().len(),
+            Ok(entries) => entries.map(|entry| self.size(&entry.unwrap().path())).sum(),
+        }
+    }
+
     /// The program, not yet started; words are separated by spaces.
     pub fn command(&self, words: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_elysiactl"));
@@ -303,6 +312,7 @@ impl World {
             .env("XDG_CONFIG_HOME", self.path().join("config"))
             .env("TMPDIR", self.path())
             .env("WEAVIATE_URL", self.sandbox.url())
+            .env("WEAVIATE_GRPC_URL", self.sandbox.grpc_url())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::args::globals::Transport;
+use super::super::args::globals as args;
 use super::super::args::{Environment, Invocation};
 use super::super::config::{self, Origin, Purpose, Request, Settings, Sourced, places};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::journal::StoreKind;
-use crate::weaviate::Connection;
+use crate::weaviate::{Connection, Transport};
 
 /// A connection with the origin of its address.
 pub(super) struct Connected {
@@ -30,16 +30,12 @@ pub(super) fn connect(
 ) -> Result<Connected> {
     let settings = settings(invocation, environment, purpose)?;
     settings.allow(purpose)?;
-    if settings.transport.value == Transport::Grpc {
-        return Err(
-            Error::new(Kind::Usage, "this version moves objects over REST only")
-                .with_hint("leave --transport out, or pass --transport rest"),
-        );
-    }
     let found = settings.connect()?;
     Ok(Connected {
         connection: Connection {
             url: found.url,
+            grpc_url: Some(found.grpc_url),
+            transport: transport(found.transport),
             api_key: found.api_key,
             key_file: found.key_file,
             headers: found.headers,
@@ -56,6 +52,14 @@ pub(super) fn connect(
         protect: settings.protect,
         warnings: settings.warnings,
     })
+}
+
+fn transport(chosen: args::Transport) -> Transport {
+    match chosen {
+        args::Transport::Auto => Transport::Auto,
+        args::Transport::Grpc => Transport::Grpc,
+        args::Transport::Rest => Transport::Rest,
+    }
 }
 
 /// The connection of an end of a comparison, to read it. Whatever names a server in the environment or a typed flag is

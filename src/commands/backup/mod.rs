@@ -1,17 +1,21 @@
 //! `col backup`: a collection becomes an archive.
 
+mod lease;
 mod verb;
 mod verified;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::census;
+use super::estimate::{self, Cost, Spelling};
 use super::session::{Claimed, Outcome, Session, Unfinished, fact, fact_number, grouped, resumed};
 use super::target::{self, Found};
-use crate::archive::{ArchiveSink, Contents, Draft, Ending, Format, Header, SinkOptions};
+use crate::archive::{
+    ArchiveSink, Contents, Draft, Ending, Format, Header, SinkOptions, partial_name,
+};
 use crate::engine::{Facts, Verb};
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::event::{Event, Plan};
@@ -21,9 +25,10 @@ use crate::journal::{JobFolder, State};
 use crate::model::{CollectionName, Definition, Tenant};
 use crate::storage::{Local, Storage};
 use crate::weaviate::{
-    Client, CollectionSource, Connection, Incarnation, Role, TenantState, TenantStatus,
-    definitions_match,
+    Client, CollectionSource, Connection, Incarnation, ReadPlan, Role, TenantState, TenantStatus,
+    Wanted, definitions_match,
 };
+use lease::Lease;
 use verb::Backup;
 
 /// What `col backup` was asked for, one collection.
@@ -68,14 +73,20 @@ pub async fn backup_into(
     let found = target::find(session, &client, &request.collection).await?;
     let seen = Seen::look(session, &client, &found, request).await?;
     let identity = identity(request)?;
-    session.show_plan(&plan(request, &client, &found, &seen));
+    let mut plan = plan(request, &client, &found, &seen);
     if session.is_dry_run {
+        describe_size(session, request, &client, &seen, &mut plan).await;
+        session.show_plan(&plan);
         return Ok(Outcome::default());
     }
+    session.show_plan(&plan);
     check_destination(request)?;
+    lease::clear_the_way(session, &*storage, &request.collection)?;
     let claimed = claim(session, request, identity, &client, &found, &seen)?;
+    let (claimed, lease) = take_lease(session, &storage, request, claimed)?;
     let verb = Backup {
         storage: storage.clone(),
+        lease,
         folder: claimed.folder.clone(),
         state: claimed.state.clone(),
         resumed: resumed(&claimed.state),
@@ -92,11 +103,13 @@ pub async fn backup_into(
         verb.put_papers_beside()?;
     }
     let folder = verb.folder.clone();
-    drop(verb);
+    // Of a run that failed the first error counts.
+    let ended = verb.lease.end(outcome.is_ok());
     let summary = match outcome {
         Ok(summary) => summary,
         Err(error) => return Err(session.forget_refused(folder, error)),
     };
+    ended?;
     let state = folder.state()?;
     let mut outcome = Outcome {
         exit_code: summary.exit_code,
@@ -108,6 +121,25 @@ pub async fn backup_into(
         verified::verify(session, request, &*storage, &folder, &mut outcome).await?;
     }
     Ok(outcome)
+}
+
+/// A job that has just begun and must give way to another host is forgotten.
+fn take_lease(
+    session: &Session,
+    storage: &Arc<dyn Storage>,
+    request: &BackupRequest,
+    claimed: Claimed,
+) -> Result<(Claimed, Lease)> {
+    let state = &claimed.state;
+    let archive = state.extra.get("archive");
+    match Lease::take(session, storage, &request.collection, &state.job, archive) {
+        Ok(lease) => Ok((claimed, lease)),
+        Err(error) => {
+            let folder = Arc::into_inner(claimed.folder).filter(|_| !claimed.is_resumed);
+            folder.map_or(Ok(()), |folder| discard(folder, state))?;
+            Err(error)
+        }
+    }
 }
 
 /// Nothing is begun that could not be written; a full file system is left for a resume.
@@ -134,6 +166,10 @@ struct Seen {
     count: u64,
     /// In Unix milliseconds, by the server's clock.
     server_time: Option<i64>,
+    /// How objects are read.
+    plan: ReadPlan,
+    /// How ids are read.
+    key_plan: ReadPlan,
 }
 
 impl Seen {
@@ -155,6 +191,13 @@ impl Seen {
             false => Vec::new(),
         };
         let (chosen, skipped) = choose(&tenants, found, request)?;
+        if let Some(tenant) = chosen.first() {
+            target::confirm_grpc(session, client, name, tenant).await?;
+        }
+        let wanted = match request.with_vectors {
+            true => Wanted::Everything,
+            false => Wanted::Properties,
+        };
         let mut count = 0;
         for tenant in &chosen {
             count += policy
@@ -171,6 +214,8 @@ impl Seen {
             skipped,
             count,
             server_time,
+            plan: ReadPlan::choose(client, &found.definition, wanted)?,
+            key_plan: ReadPlan::choose(client, &found.definition, Wanted::Keys)?,
         })
     }
 }
@@ -272,8 +317,36 @@ fn plan(request: &BackupRequest, client: &Client, found: &Found, seen: &Seen) ->
     } else {
         plan.field("tenants", "none");
     }
-    plan.field("protocol", "REST");
+    plan.field("protocol", seen.plan);
     plan
+}
+
+async fn describe_size(
+    session: &Session,
+    request: &BackupRequest,
+    client: &Arc<Client>,
+    seen: &Seen,
+    plan: &mut Plan,
+) {
+    let some = seen.chosen.iter().take(estimate::SAMPLED_TENANTS).cloned();
+    let source = CollectionSource::new(
+        client.clone(),
+        request.collection.clone(),
+        some.collect(),
+        seen.plan,
+    );
+    let spelling = Spelling {
+        format: request.format,
+        codec: request.codec,
+    };
+    let objects = if request.with_data { seen.count } else { 0 };
+    // Two counts, and the page that proves the end.
+    let cost = Cost {
+        per_page: 1,
+        per_tenant: 3,
+    };
+    let tenants = seen.chosen.len() as u64;
+    estimate::describe(session, plan, (&source, spelling), (objects, tenants), cost).await;
 }
 
 fn claim(
@@ -355,11 +428,15 @@ fn check_same_life(session: &Session, state: &State, client: &Client, seen: &See
     Ok(())
 }
 
-/// Forgets an unfinished job: its hidden archive, if it has one, and its folder.
+/// Forgets an unfinished job: its hidden archive and its lease, if it has them, and its folder.
 pub(super) fn discard(folder: JobFolder, state: &State) -> Result<()> {
+    let identity = &state.spec.identity;
+    let storage = Local::at(&identity.target);
     if let Some(name) = state.extra.get("archive") {
-        let storage = Local::at(&state.spec.identity.target);
-        storage.remove(&format!(".{name}.partial"))?;
+        storage.remove(&partial_name(name))?;
+    }
+    if identity.kind == JobKind::Backup {
+        storage.remove(&lease::key(&identity.source, &state.job))?;
     }
     folder.remove()
 }

@@ -8,6 +8,7 @@ pub(super) struct Backup<'a> {
     pub(super) client: Arc<Client>,
     pub(super) seen: Seen,
     pub(super) storage: Arc<dyn Storage>,
+    pub(super) lease: Lease,
     pub(super) folder: Arc<JobFolder>,
     pub(super) state: State,
     pub(super) resumed: u32,
@@ -95,6 +96,7 @@ impl Backup<'_> {
                 .insert("archive".into(), draft.name().to_owned());
             state.archives = vec![draft.path().display().to_string()];
         })?;
+        self.lease.names(draft.name())?;
         draft.create(self.sink_options())?;
         Ok(Facts::from([
             ("archive".into(), draft.name().to_owned()),
@@ -215,7 +217,7 @@ impl Backup<'_> {
             self.client.clone(),
             self.request.collection.clone(),
             self.seen.chosen.clone(),
-            false,
+            self.seen.key_plan,
         );
         let rejects = census::read_rejected(&self.folder)?;
         let policy = self.session.context().policy;
@@ -293,12 +295,7 @@ impl Verb for Backup<'_> {
             Vec::new()
         };
         let name = self.request.collection.clone();
-        let source = CollectionSource::new(
-            self.client.clone(),
-            name,
-            tenants,
-            self.request.with_vectors,
-        );
+        let source = CollectionSource::new(self.client.clone(), name, tenants, self.seen.plan);
         let sink = self
             .draft(job)?
             .reopen(&receipts(job), self.sink_options())?;

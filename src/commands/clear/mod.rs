@@ -10,6 +10,7 @@ mod verb;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::estimate::{self, Cost};
 use super::kept::{self, Kept};
 use super::remake::{self, Remake};
 use super::session::{Claimed, Outcome, Session, Unfinished, fact_number, grouped};
@@ -22,7 +23,7 @@ use crate::journal::{JobFolder, State};
 use crate::model::{CollectionName, Tenant};
 use crate::weaviate::{
     Client, Collection, CollectionEraser, CollectionSource, Connection, IdSource, Incarnation,
-    Role, TenantState, TenantStatus,
+    ReadPlan, Role, TenantState, TenantStatus, Wanted,
 };
 use verb::Clear;
 
@@ -92,6 +93,8 @@ pub struct ClearPlan {
     count: u64,
     client: Arc<Client>,
     incarnation: Incarnation,
+    /// How ids are read.
+    read_plan: ReadPlan,
 }
 
 /// Looks at the collection and decides on the method; touches nothing.
@@ -123,6 +126,11 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
         false => (Incarnation { shards: Vec::new() }, 0),
     };
     let (method, why) = choose_method(request, &tenants)?;
+    let first = chosen(request, &found, &tenants)?.into_iter().next();
+    if let (true, ClearMethod::ById, Some(tenant)) = (found.is_there, method, first) {
+        target::confirm_grpc(session, &client, name, &tenant).await?;
+    }
+    let read_plan = ReadPlan::choose(&client, &found.definition, Wanted::Keys)?;
     let mut plan = Plan::new(format!("clear collection `{name}`"));
     plan.field(
         "exists",
@@ -154,7 +162,7 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
             grouped(tenants.len() as u64)
         },
     )
-    .field("protocol", "REST");
+    .field("protocol", read_plan);
     plan.field(
         "method",
         if request.delete_schema {
@@ -167,6 +175,10 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
     if method == ClearMethod::Recreate && !request.delete_schema {
         plan.field("gap", "the collection does not exist for about 0.2 s");
     }
+    if session.is_dry_run {
+        let what = (&client, &found, method);
+        describe_size(session, request, what, &tenants, count, &mut plan).await?;
+    }
     let is_going_on = session.unfinished == Unfinished::Resume
         && session.unfinished(&identity(request, method))?.is_some();
     Ok(ClearPlan {
@@ -178,7 +190,33 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
         count,
         client,
         incarnation,
+        read_plan,
     })
+}
+
+/// What is there to be deleted, and what that costs.
+async fn describe_size(
+    session: &Session,
+    request: &ClearRequest,
+    (client, found, method): (&Arc<Client>, &Found, ClearMethod),
+    tenants: &[TenantState],
+    count: u64,
+    plan: &mut Plan,
+) -> Result<()> {
+    let chosen = chosen(request, found, tenants)?;
+    let some = chosen.iter().take(estimate::SAMPLED_TENANTS).cloned();
+    let name = request.collection.clone();
+    let by = ReadPlan::choose(client, &found.definition, Wanted::Everything)?;
+    let source = CollectionSource::new(client.clone(), name, some.collect(), by);
+    let is_by_id = method == ClearMethod::ById && !request.delete_schema;
+    // By id, a page is listed and then deleted; tenants are counted before and after.
+    let cost = Cost {
+        per_page: if is_by_id { 2 } else { 0 },
+        per_tenant: 2,
+    };
+    let amount = (count, chosen.len() as u64);
+    estimate::describe(session, plan, (&source, estimate::JSON), amount, cost).await;
+    Ok(())
 }
 
 fn missing_is_empty(error: Error) -> Result<Vec<TenantState>> {
@@ -195,7 +233,7 @@ async fn find_or_interrupted(
     request: &ClearRequest,
     client: &Client,
 ) -> Result<Option<Found>> {
-    let version = target::version(session, client).await?;
+    let version = target::version_and_grpc(session, client).await?;
     let policy = session.context().policy;
     if !matches!(
         policy
@@ -359,6 +397,7 @@ pub async fn clear(session: &Session, request: &ClearRequest, plan: ClearPlan) -
             .tenants
             .iter()
             .any(|tenant| tenant.status != TenantStatus::Hot),
+        read_plan: plan.read_plan,
         remake,
     };
     let outcome = session
@@ -484,7 +523,7 @@ async fn check_same_life(
                 plan.client.clone(),
                 request.collection.clone(),
                 chosen(request, &plan.found, &plan.tenants)?,
-                false,
+                plan.read_plan,
             );
             let first = super::census::first(&session.context().policy, &source, 16).await?;
             let began = began(state)?;

@@ -16,7 +16,8 @@ use crate::job::Bounds;
 use crate::model::{CollectionName, Definition, Key, Tenant};
 use crate::pipe::{Budget, Source as _};
 use crate::weaviate::{
-    Client, Collection, CollectionSource, Connection, Incarnation, Role, TenantState, TenantStatus,
+    Client, Collection, CollectionSource, Connection, Incarnation, ReadPlan, Role, TenantState,
+    TenantStatus, Wanted,
 };
 
 /// Two pages of each end are held at once.
@@ -66,6 +67,7 @@ struct Live {
     incarnation: Incarnation,
     tenants: Vec<Tenant>,
     inactive: Vec<String>,
+    plan: ReadPlan,
 }
 
 impl Seen {
@@ -183,7 +185,10 @@ impl Live {
             self.client.clone(),
             self.name.clone(),
             tenants,
-            scope.vectors,
+            match scope.vectors {
+                true => self.plan,
+                false => ReadPlan::PropertiesOverRest,
+            },
         )
     }
 }
@@ -211,6 +216,10 @@ async fn look_live(session: &Session, client: Arc<Client>, name: &CollectionName
         Err(error) => return Err(error),
     };
     let (active, inactive) = by_activity(states.as_deref());
+    if let Some(tenant) = active.first() {
+        target::confirm_grpc(session, &client, name, tenant).await?;
+    }
+    let plan = ReadPlan::choose(&client, &found.definition, Wanted::Everything)?;
     Ok(Seen {
         title: format!("`{name}` at {}", client.address()),
         definition: found.definition,
@@ -224,6 +233,7 @@ async fn look_live(session: &Session, client: Arc<Client>, name: &CollectionName
             incarnation,
             tenants: active,
             inactive,
+            plan,
         }),
     })
 }

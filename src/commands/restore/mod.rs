@@ -5,6 +5,7 @@ mod verb;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::estimate;
 use super::session::{
     self, Claimed, Outcome, Session, Unfinished, add_to_report, fact, fact_number, grouped,
 };
@@ -55,7 +56,7 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
     let definition = with_name(&archive.header().definition, &name)?;
     refuse_what_is_not_restored_yet(&archive, &definition)?;
     let client = Arc::new(Client::new(&request.connection, Role::Target)?);
-    let version = target::version(session, &client).await?;
+    let version = target::version_and_grpc(session, &client).await?;
     let identity = identity(request, &archive, &name)?;
     if let Some(outcome) = answer_again(session, &client, &identity, &name).await? {
         return Ok(outcome);
@@ -65,7 +66,11 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
         .policy
         .run("look for the collection", || client.collection(&name))
         .await?;
-    session.show_plan(&plan(request, &archive, &client, &version, &name, &there));
+    let mut plan = plan(request, &archive, &client, &version, &name, &there);
+    if session.is_dry_run {
+        estimate::describe_restore(session, &mut plan, &archive, !request.skip_data).await;
+    }
+    session.show_plan(&plan);
     if session.is_dry_run {
         check_target(request, &client, &name, &there).await?;
         return Ok(Outcome::default());
@@ -293,7 +298,7 @@ fn plan(
             "none: the collection is new"
         },
     );
-    plan.field("protocol", "REST");
+    plan.field("protocol", target::protocol(client));
     plan
 }
 

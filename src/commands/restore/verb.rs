@@ -212,6 +212,23 @@ impl Restore<'_> {
         Ok(count)
     }
 
+    /// Before anything is sent over gRPC, it is compared with REST in a tenant that can be read.
+    async fn confirm_grpc(&self) -> Result<()> {
+        let tenant = match self.definition.has_tenants()? {
+            true => {
+                let tenants = self.client.tenants(&self.name).await?;
+                super::super::kept::active(&tenants).into_iter().next()
+            }
+            false => Some(Tenant::NONE),
+        };
+        match tenant {
+            Some(tenant) => {
+                target::confirm_grpc(self.session, &self.client, &self.name, &tenant).await
+            }
+            None => Ok(()),
+        }
+    }
+
     fn sink(&self, job: &Job) -> Result<CollectionSink> {
         let definition = Definition::parse(fact(job, "definition")?.to_owned())?;
         let incarnation = Incarnation::from_text(fact(job, "incarnation")?);
@@ -347,6 +364,7 @@ impl Verb for Restore<'_> {
             true => self.archive.source().without_objects(),
             false => self.archive.source(),
         };
+        self.confirm_grpc().await?;
         Ok((source, self.sink(job)?))
     }
 
