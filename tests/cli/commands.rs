@@ -19,6 +19,7 @@ fn help_of_every_command_ends_with_an_example() {
         "col restore",
         "col clear",
         "col verify",
+        "col diff",
         "jobs",
         "jobs ls",
         "jobs show",

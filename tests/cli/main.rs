@@ -6,6 +6,7 @@ mod program;
 mod archives;
 mod commands;
 mod conflicts;
+mod diff;
 mod leases;
 mod output;
 mod owner;

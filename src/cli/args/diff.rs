@@ -17,8 +17,7 @@ const MOST_SHOWN: i64 = 10_000;
 /// Nothing is written, and no tenant is woken.
 #[derive(Args, Clone, Debug)]
 #[command(
-    after_help = "Example:\n  elysiactl col diff Article ./backups/Article_full_20260201_103000.json\n  \
-    elysiactl col diff prod:Article staging:Article --limit 10"
+    after_help = "Example:\n  elysiactl col diff prod:Article ./backups/Article_full_20260201_103000.json"
 )]
 pub struct DiffArgs {
     /// The first end: [PROFILE:]COLLECTION, or the path of an archive (with a `/`, or file:PATH)

@@ -116,6 +116,25 @@ mod tests {
     }
 
     #[test]
+    fn a_comparison_says_where_it_stands_now_and_then() {
+        let (lines, captured, hands) = lines(0);
+        lines.event(&Event::Stage {
+            doing: "compare objects",
+        });
+        for step in 1..=12 {
+            hands.forward(Duration::from_secs(1));
+            lines.event(&Event::Compared {
+                objects: step * 1_000,
+                total: Some(100_000),
+            });
+        }
+        assert_eq!(
+            captured.text(),
+            "compare objects\ncompare objects: 10%  10,000/100,000  1,000/s  about 1m 30s left\n"
+        );
+    }
+
+    #[test]
     fn a_run_in_a_pipe_reads_like_this() {
         let (lines, captured, hands) = lines(0);
         start(&lines, Some(120_000), 0);

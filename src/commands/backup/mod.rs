@@ -4,7 +4,7 @@ mod lease;
 mod verb;
 mod verified;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -85,7 +85,7 @@ pub async fn backup_into(
     let claimed = claim(session, request, identity, &client, &found, &seen)?;
     let (claimed, lease) = take_lease(session, &storage, request, claimed)?;
     let verb = Backup {
-        storage,
+        storage: storage.clone(),
         lease,
         folder: claimed.folder.clone(),
         state: claimed.state.clone(),
@@ -118,7 +118,7 @@ pub async fn backup_into(
         archive: state.archives.first().map(PathBuf::from),
     };
     if request.verify || state.extra.contains_key("verify") {
-        verified::verify(session, request, &folder, &mut outcome).await?;
+        verified::verify(session, request, &*storage, &folder, &mut outcome).await?;
     }
     Ok(outcome)
 }

@@ -18,15 +18,8 @@ impl Backup<'_> {
     /// The report, and what could not be read, where whoever finds the archive finds them; hidden, so that a pattern for
     /// archives does not match them.
     pub(super) fn put_papers_beside(&self) -> Result<()> {
-        let archives = self.folder.state()?.archives;
-        let name = archives
-            .first()
-            .and_then(|path| Path::new(path).file_name());
-        let name = name.unwrap_or_default().to_string_lossy().into_owned();
-        if let Some(report) = self.folder.report()? {
-            let key = format!(".{name}.report.json");
-            self.storage.put(&key, report.as_bytes())?;
-        }
+        verified::put_report_beside(&*self.storage, &self.folder)?;
+        let name = verified::archive_name(&self.folder)?;
         let path = self.folder.path().join("rejects.jsonl");
         let rejects = std::fs::read(&path).doing(|| format!("cannot read `{}`", path.display()))?;
         if rejects.is_empty() {

@@ -11,6 +11,7 @@ use crate::commands::session::{Outcome, Session, add_to_report};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::journal::JobFolder;
+use crate::storage::Storage;
 
 /// Adds count and digest per tenant to the report.
 pub(super) fn report_tenants(folder: &JobFolder) -> Result<()> {
@@ -27,10 +28,29 @@ pub(super) fn report_tenants(folder: &JobFolder) -> Result<()> {
     add_to_report(folder, "tenants", json!(integrity.tenants))
 }
 
+/// The name of the job's archive at its destination.
+pub(super) fn archive_name(folder: &JobFolder) -> Result<String> {
+    let archives = folder.state()?.archives;
+    let name = archives
+        .first()
+        .and_then(|path| Path::new(path).file_name());
+    Ok(name.unwrap_or_default().to_string_lossy().into_owned())
+}
+
+/// The report as it is now, where whoever finds the archive finds it.
+pub(super) fn put_report_beside(storage: &dyn Storage, folder: &JobFolder) -> Result<()> {
+    let name = archive_name(folder)?;
+    match folder.report()? {
+        Some(report) => storage.put(&format!(".{name}.report.json"), report.as_bytes()),
+        None => Ok(()),
+    }
+}
+
 /// Reads the archive from its first byte to its last, then compares it with the collection as it is now.
 pub(super) async fn verify(
     session: &Session,
     request: &BackupRequest,
+    storage: &dyn Storage,
     folder: &JobFolder,
     outcome: &mut Outcome,
 ) -> Result<()> {
@@ -51,15 +71,20 @@ pub(super) async fn verify(
     let found = verify_backup(session, archive, &request.connection, rejected, started)
         .await
         .map_err(|error| still_whole(error, &path))?;
+    let code = found.exit_code_of_job();
     for sentence in found.sentences() {
-        session.warn(&sentence);
+        session.reporter.event(&match code {
+            0 => Event::Note(&sentence),
+            _ => Event::Warning(&sentence),
+        });
     }
-    outcome.exit_code = match (outcome.exit_code, found.exit_code_of_job()) {
+    outcome.exit_code = match (outcome.exit_code, code) {
         (13, _) | (_, 13) => 13,
         (one, other) => one.max(other),
     };
     add_to_report(folder, "verification", found.report())?;
-    add_to_report(folder, "exit_code", Value::from(outcome.exit_code))
+    add_to_report(folder, "exit_code", Value::from(outcome.exit_code))?;
+    put_report_beside(storage, folder)
 }
 
 fn still_whole(error: Error, path: &Path) -> Error {

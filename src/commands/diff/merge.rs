@@ -71,6 +71,8 @@ impl Side {
     }
 
     async fn turn_page(&mut self) -> Result<(), Stop> {
+        // The old page goes before there is room for another one.
+        self.leaf = None;
         self.leaf = self.reading.next().await?;
         self.at = 0;
         if let Some(leaf) = &self.leaf {
