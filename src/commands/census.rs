@@ -174,6 +174,7 @@ pub(super) async fn first(
     most: usize,
 ) -> Result<Vec<(Key, Times)>> {
     let mut live = InOrder::of(policy, live, vec![Bounds::ALL_KEYS]);
+    live.budget.objects = most as u32;
     let mut first = Vec::new();
     while first.len() < most
         && let Some(next) = live.next().await?
@@ -218,6 +219,7 @@ pub(super) fn read_rejected(folder: &JobFolder) -> Result<BTreeSet<Key>> {
 struct InOrder<'a, S: Source> {
     policy: &'a Policy,
     source: &'a S,
+    budget: Budget,
     bounds: std::vec::IntoIter<Bounds>,
     lane: Option<Lane>,
     page: std::vec::IntoIter<(Key, Times)>,
@@ -228,6 +230,7 @@ impl<'a, S: Source> InOrder<'a, S> {
         InOrder {
             policy,
             source,
+            budget: PAGE,
             bounds: bounds.into_iter(),
             lane: None,
             page: Vec::new().into_iter(),
@@ -270,7 +273,7 @@ impl<'a, S: Source> InOrder<'a, S> {
     /// The next page; an object that cannot be read is a page of its own, by its key.
     async fn page(&self, lane: &Lane) -> Result<Page> {
         let mut tries = self.policy.tries("compare ids");
-        let mut budget = PAGE;
+        let mut budget = self.budget;
         loop {
             let error = match self.source.fetch(lane, &lane.cursor, budget).await {
                 Ok(page) => return Ok(page),

@@ -2,24 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::census;
+use super::witness::Witnesses;
 use crate::error::{Error, Kind, Result};
 use crate::journal::JobFolder;
-use crate::model::{CollectionName, Definition, Key, Tenant};
+use crate::model::{CollectionName, Definition, Tenant};
 use crate::retry::Policy;
-use crate::weaviate::{Client, CollectionSource, Incarnation, TenantState, TenantStatus};
+use crate::weaviate::{Client, Incarnation, TenantState, TenantStatus};
 use std::sync::Arc;
-
-/// Enough objects to know a collection by, although some of them may be deleted meanwhile.
-const WITNESSES: usize = 16;
-
-/// An object that was there when the job began.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Witness {
-    key: Key,
-    /// By the server's clock; an object that is written anew elsewhere gets another one.
-    created: i64,
-}
 
 /// What is kept of a collection to make it again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,7 +19,7 @@ pub(super) struct Kept {
     pub incarnation: Incarnation,
     /// Where shards say nothing.
     #[serde(default)]
-    pub witnesses: Vec<Witness>,
+    pub witnesses: Witnesses,
 }
 
 impl Kept {
@@ -38,7 +27,7 @@ impl Kept {
         definition: Definition,
         tenants: Vec<TenantState>,
         incarnation: Incarnation,
-        witnesses: Vec<Witness>,
+        witnesses: Witnesses,
     ) -> Self {
         Kept {
             version: 1,
@@ -77,16 +66,6 @@ impl Kept {
             )),
         }
     }
-
-    /// True if one of the witnesses is still there, created when it was.
-    pub async fn is_witnessed(&self, client: &Client, name: &CollectionName) -> Result<bool> {
-        for witness in &self.witnesses {
-            if client.created(name, &witness.key).await? == Some(witness.created) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
 }
 
 /// The first objects of a collection whose shards say nothing; none where they do.
@@ -97,23 +76,15 @@ pub(super) async fn witnesses(
     definition: &Definition,
     tenants: &[TenantState],
     incarnation: &Incarnation,
-) -> Result<Vec<Witness>> {
+) -> Result<Witnesses> {
     if !incarnation.shards.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Witnesses::default());
     }
     let active = match definition.has_tenants()? {
         true => active(tenants),
         false => vec![Tenant::NONE],
     };
-    let source = CollectionSource::new(client.clone(), name.clone(), active, false);
-    let first = census::first(policy, &source, WITNESSES).await?;
-    let readable = first.into_iter().filter(|(_, times)| times.created != 0);
-    Ok(readable
-        .map(|(key, times)| Witness {
-            key,
-            created: times.created,
-        })
-        .collect())
+    Witnesses::call(policy, client, name, active).await
 }
 
 /// Those that can be read and counted without being woken.

@@ -14,6 +14,7 @@ mod restore;
 mod session;
 mod target;
 mod verify;
+mod witness;
 
 pub use backup::{BackupRequest, backup, backup_into};
 pub use clear::{ClearMethod, ClearPlan, ClearRequest, clear, plan_clear};

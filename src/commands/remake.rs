@@ -207,7 +207,7 @@ impl Remake {
     /// any is the old one as long as this job has not asked for its deletion.
     async fn is_the_old_one(&self, kept: &Kept, found: &Definition) -> Result<bool> {
         match kept.witnesses.is_empty() {
-            false => kept.is_witnessed(&self.client, &self.name).await,
+            false => kept.witnesses.is_any_there(&self.client, &self.name).await,
             true => Ok(!self.owes(kept)? && self.shape(kept, found)? == Shape::Equal),
         }
     }

@@ -12,10 +12,11 @@ use super::census;
 use super::estimate::{self, Cost, Spelling};
 use super::session::{Claimed, Outcome, Session, Unfinished, fact, fact_number, grouped, resumed};
 use super::target::{self, Found};
+use super::witness::Witnesses;
 use crate::archive::{
     ArchiveSink, Contents, Draft, Ending, Format, Header, SinkOptions, partial_name,
 };
-use crate::engine::{Facts, Verb};
+use crate::engine::{Context, Facts, Verb};
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::event::{Event, Plan};
 use crate::format::Codec;
@@ -29,6 +30,11 @@ use crate::weaviate::{
 };
 use lease::Lease;
 use verb::Backup;
+
+/// Noted in the job's summary: objects that were there when it began.
+const WITNESSES: &str = "witnesses";
+/// As many as there are witnesses at most.
+const WITNESSED_TENANTS: usize = 16;
 
 /// What `col backup` was asked for, one collection.
 #[derive(Clone, Debug)]
@@ -79,7 +85,7 @@ pub async fn backup_into(
     session.show_plan(&plan);
     check_destination(request)?;
     lease::clear_the_way(session, &*storage, &request.collection)?;
-    let claimed = claim(session, request, identity, &client, &found, &seen)?;
+    let claimed = claim(session, request, identity, &client, &found, &seen).await?;
     let (claimed, lease) = take_lease(session, &storage, request, claimed)?;
     let verb = Backup {
         storage,
@@ -155,6 +161,8 @@ struct Seen {
     /// Those that are read.
     chosen: Vec<Tenant>,
     skipped: Vec<String>,
+    /// Some of those that hold objects.
+    filled: Vec<Tenant>,
     count: u64,
     /// In Unix milliseconds, by the server's clock.
     server_time: Option<i64>,
@@ -179,11 +187,14 @@ impl Seen {
             false => Vec::new(),
         };
         let (chosen, skipped) = choose(&tenants, found, request)?;
-        let mut count = 0;
+        let (mut count, mut filled) = (0, Vec::new());
         for tenant in &chosen {
-            count += policy
-                .run("count objects", || client.count(name, tenant))
-                .await?;
+            let counted = policy.run("count objects", || client.count(name, tenant));
+            let counted = counted.await?;
+            if counted > 0 && filled.len() < WITNESSED_TENANTS {
+                filled.push(tenant.clone());
+            }
+            count += counted;
         }
         let server_time = policy
             .run("ask for the server's time", || client.server_time())
@@ -193,9 +204,29 @@ impl Seen {
             tenants,
             chosen,
             skipped,
+            filled,
             count,
             server_time,
         })
+    }
+
+    /// What the job will know the collection by where its shards say nothing.
+    async fn witnesses(
+        &self,
+        session: &Session,
+        request: &BackupRequest,
+        client: &Arc<Client>,
+    ) -> Result<Option<(String, String)>> {
+        if !self.incarnation.shards.is_empty() || self.filled.is_empty() {
+            return Ok(None);
+        }
+        let policy = session.context().policy;
+        let tenants = self.filled.clone();
+        let witnesses = Witnesses::call(&policy, client, &request.collection, tenants).await?;
+        let text = serde_json::to_string(&witnesses).map_err(|cause| {
+            Error::new(Kind::Failed, "witnesses cannot be kept").with_cause(cause)
+        })?;
+        Ok(Some((WITNESSES.to_owned(), text)))
     }
 }
 
@@ -328,11 +359,11 @@ async fn describe_size(
     estimate::describe(session, plan, (&source, spelling), (objects, tenants), cost).await;
 }
 
-fn claim(
+async fn claim(
     session: &Session,
     request: &BackupRequest,
     identity: Identity,
-    client: &Client,
+    client: &Arc<Client>,
     found: &Found,
     seen: &Seen,
 ) -> Result<Claimed> {
@@ -349,11 +380,12 @@ fn claim(
             }
             Unfinished::Resume => {
                 session.check_identity(&state, &identity)?;
-                check_same_life(session, &state, client, seen)?;
+                check_same_life(session, &state, client, seen).await?;
                 return session.go_on(folder);
             }
         }
     }
+    let witnesses = seen.witnesses(session, request, client).await?;
     // The header must come out the same in every run, whatever the server says by then.
     session.begin(
         &Spec {
@@ -366,6 +398,7 @@ fn claim(
             state.total = Some(if request.with_data { seen.count } else { 0 });
             state.address = Some(client.address().to_owned());
             state.extra.insert("version".into(), found.version.clone());
+            state.extra.extend(witnesses);
             if let Some(time) = seen.server_time {
                 state.extra.insert("server time".into(), time.to_string());
             }
@@ -379,12 +412,38 @@ fn is_too_old(session: &Session, state: &State) -> Result<bool> {
     Ok(age.unsigned_abs() > session.resume_within)
 }
 
-/// The same life of the collection at another address is gone on with; another life at the same address is not.
-fn check_same_life(session: &Session, state: &State, client: &Client, seen: &Seen) -> Result<()> {
+/// By its shards, or where they say nothing by objects that were there when the job began.
+async fn is_same_life(
+    context: &Context,
+    state: &State,
+    client: &Arc<Client>,
+    (name, now): (&CollectionName, &Incarnation),
+    tenants: Vec<Tenant>,
+) -> Result<bool> {
     let then = Incarnation {
         shards: state.incarnation.clone().unwrap_or_default(),
     };
-    if !then.may_equal(&seen.incarnation) {
+    let Some(text) = state.extra.get(WITNESSES) else {
+        return Ok(then.may_equal(now));
+    };
+    let witnesses: Witnesses = serde_json::from_str(text).map_err(|cause| {
+        Error::new(Kind::JournalDamaged, "the job has lost its witnesses").with_cause(cause)
+    })?;
+    let policy = &context.policy;
+    Ok(then.may_equal(now) && witnesses.know(policy, client, name, tenants).await?)
+}
+
+/// The same life of the collection at another address is gone on with; another life at the same address is not.
+async fn check_same_life(
+    session: &Session,
+    state: &State,
+    client: &Arc<Client>,
+    seen: &Seen,
+) -> Result<()> {
+    let name = CollectionName::parse(&state.spec.identity.source)?;
+    let tenants = seen.filled.clone();
+    let context = session.context();
+    if !is_same_life(&context, state, client, (&name, &seen.incarnation), tenants).await? {
         return Err(Error::new(
             Kind::Mismatch,
             format!("collection `{}` is not the one that job {} began with: it was deleted and created again", state.spec.identity.source, state.job),

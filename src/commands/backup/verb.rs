@@ -124,7 +124,9 @@ impl Backup<'_> {
         let name = &self.request.collection;
         let found = target::find(self.session, &self.client, name).await?;
         let now = Incarnation::of(&self.client, name, &found.definition).await?;
-        if !self.seen.incarnation.may_equal(&now) {
+        let (context, tenants) = (self.session.context(), self.seen.filled.clone());
+        let life = (name, &now);
+        if !is_same_life(&context, &self.state, &self.client, life, tenants).await? {
             return Err(Error::new(
                 Kind::SourceRefused,
                 format!("collection `{name}` was deleted and created again while it was read"),
