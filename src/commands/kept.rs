@@ -68,6 +68,12 @@ impl Kept {
     }
 }
 
+/// The definition in the text that a clear keeps.
+pub(super) fn definition_in(text: &str) -> Option<Definition> {
+    let kept: Kept = serde_json::from_str(text).ok()?;
+    Some(kept.definition)
+}
+
 /// The first objects of a collection whose shards say nothing; none where they do.
 pub(super) async fn witnesses(
     policy: &Policy,

@@ -8,6 +8,7 @@ mod demo;
 mod estimate;
 mod jobs;
 mod kept;
+mod owed;
 mod proof;
 mod remake;
 mod restore;

@@ -208,3 +208,43 @@ async fn another_life_is_not_cleared_where_shards_may_not_be_listed() {
         assert!(!theirs.is_empty() && bench.store().dump(NAME) == theirs);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_collection_is_not_made_on_another_server() {
+    let mut bench = Bench::plain().await;
+    let shape = bench.shape();
+    bench.break_at(CREATION, 2).await;
+    let (first, home) = (bench.store().clone(), bench.sandbox.url());
+    let away = Bench::of(elysiactl::sandbox::Store::new(), Settings::default()).await;
+    bench.request.connection = Connection::to(away.sandbox.url());
+    for outcome in [bench.clear().await.map(drop), bench.cancel().await] {
+        let error = outcome.unwrap_err();
+        assert_eq!(error.kind(), Kind::Mismatch, "{error}");
+        let words = format!(
+            "worked on collection `Article` at {home}; there is none at {}",
+            away.sandbox.url()
+        );
+        assert!(error.message().contains(&words), "{error}");
+        assert!(error.hint().unwrap().contains(&format!("--url {home}")));
+    }
+    assert!(away.store().collections().is_empty());
+    // The server has moved, the operator made the collection there from what the job keeps.
+    let session = bench.session();
+    let kept = bench
+        .state()
+        .folder(&bench.jobs()[0].id)
+        .join("definition.json");
+    let connection = bench.request.connection.clone();
+    commands::create_collection(&session, &connection, &kept, None)
+        .await
+        .unwrap();
+    assert_eq!(bench.clear().await.unwrap().exit_code, 0);
+    assert_eq!(crate::bench::shape(away.store()), shape);
+    assert!(first.collections().is_empty());
+    assert_eq!(
+        commands::prune_jobs(&bench.state(), Duration::ZERO, false)
+            .unwrap()
+            .len(),
+        1
+    );
+}

@@ -341,6 +341,7 @@ async fn claim(
             Unfinished::Refuse => return Err(session.in_the_way(&folder, &state)),
             Unfinished::Resume => {
                 session.check_identity(&state, &identity)?;
+                session.say_moved(&state, client.address());
                 return session.go_on(folder);
             }
             Unfinished::Restart => {
