@@ -89,6 +89,13 @@ pub enum Event<'a> {
         /// Everything committed so far, this batch included.
         tally: Tally,
     },
+    /// So many objects of the larger of two ends are compared.
+    Compared {
+        /// Objects.
+        objects: u64,
+        /// Objects expected in all, if known.
+        total: Option<u64>,
+    },
     /// A lane gave its tail to a new one.
     Split {
         /// The lane that was cut.

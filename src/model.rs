@@ -237,6 +237,13 @@ impl Definition {
             .unwrap_or(false))
     }
 
+    /// True if its objects expire.
+    pub fn has_ttl(&self) -> Result<bool> {
+        let value = self.value()?;
+        let is_on = value.pointer("/objectTtlConfig/enabled");
+        Ok(is_on.and_then(|on| on.as_bool()).unwrap_or(false))
+    }
+
     /// The types of its properties, in its order.
     pub fn properties(&self) -> Result<Vec<PropertyType>> {
         Ok(property_types(self.value()?.get("properties")))

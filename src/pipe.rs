@@ -5,6 +5,10 @@
 //! that neither the reader of a wire format nor the writer of a file format knows the other, and no object is
 //! built in between. Ends never retry and never touch the journal: the engine does both.
 
+mod vector;
+
+pub use vector::decode_vector;
+
 use std::future::Future;
 use std::sync::Arc;
 

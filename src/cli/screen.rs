@@ -153,11 +153,17 @@ impl Screen {
 
     /// Data: `text` for people, or with `--json` one row of these members.
     pub fn data(&self, text: impl FnOnce() -> String, members: Value) -> Result<()> {
+        self.data_of("row", text, members)
+    }
+
+    /// As [`Screen::data`], with `--json` as a line of that type.
+    pub fn data_of(&self, kind: &str, text: impl FnOnce() -> String, members: Value) -> Result<()> {
         match (&self.machine, members) {
-            (Some(machine), Value::Object(members)) => machine.row(members),
-            (Some(machine), value) => {
-                machine.row(serde_json::Map::from_iter([("value".to_owned(), value)]))
-            }
+            (Some(machine), Value::Object(members)) => machine.data(kind, members),
+            (Some(machine), value) => machine.data(
+                kind,
+                serde_json::Map::from_iter([("value".to_owned(), value)]),
+            ),
             (None, _) => self.stdout.data(&text()),
         }
     }

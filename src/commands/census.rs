@@ -5,13 +5,14 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+use super::pages::Pages;
 use crate::archive::Archive;
 use crate::engine::Facts;
 use crate::error::{Error, Kind, Reaction, Result};
-use crate::job::{Bounds, Cursor, Lane, Pass};
+use crate::job::Bounds;
 use crate::journal::JobFolder;
 use crate::model::{CollectionName, Key, ObjectId, Tenant, Times};
-use crate::pipe::{Budget, Page, Source, Vector, Visit};
+use crate::pipe::{Budget, Source, Vector, Visit};
 use crate::retry::Policy;
 use crate::weaviate::{Client, CollectionSource, is_closed};
 
@@ -174,7 +175,6 @@ pub(super) async fn first(
     most: usize,
 ) -> Result<Vec<(Key, Times)>> {
     let mut live = InOrder::of(policy, live, vec![Bounds::ALL_KEYS]);
-    live.budget.objects = most as u32;
     let mut first = Vec::new();
     while first.len() < most
         && let Some(next) = live.next().await?
@@ -217,22 +217,14 @@ pub(super) fn read_rejected(folder: &JobFolder) -> Result<BTreeSet<Key>> {
 
 /// Keys with their times, in order, a page at a time.
 struct InOrder<'a, S: Source> {
-    policy: &'a Policy,
-    source: &'a S,
-    budget: Budget,
-    bounds: std::vec::IntoIter<Bounds>,
-    lane: Option<Lane>,
+    pages: Pages<&'a S>,
     page: std::vec::IntoIter<(Key, Times)>,
 }
 
 impl<'a, S: Source> InOrder<'a, S> {
-    fn of(policy: &'a Policy, source: &'a S, bounds: Vec<Bounds>) -> Self {
+    fn of(policy: &Policy, source: &'a S, bounds: Vec<Bounds>) -> Self {
         InOrder {
-            policy,
-            source,
-            budget: PAGE,
-            bounds: bounds.into_iter(),
-            lane: None,
+            pages: Pages::of(policy, "compare ids", source, bounds, PAGE),
             page: Vec::new().into_iter(),
         }
     }
@@ -242,67 +234,17 @@ impl<'a, S: Source> InOrder<'a, S> {
             if let Some(next) = self.page.next() {
                 return Ok(Some(next));
             }
-            let Some(lane) = self
-                .lane
-                .take()
-                .or_else(|| self.bounds.next().map(whole_lane))
-            else {
+            let Some(page) = self.pages.next().await? else {
                 return Ok(None);
             };
-            self.read(lane).await?;
+            let mut keys = Keys(Vec::with_capacity(page.keys.len()));
+            page.objects.walk(&mut keys)?;
+            // It is there; nobody knows since when.
+            let unreadable = page.unreadable.into_iter();
+            keys.0
+                .extend(unreadable.map(|reject| (reject.key, Times::default())));
+            self.page = keys.0.into_iter();
         }
-    }
-
-    async fn read(&mut self, mut lane: Lane) -> Result<()> {
-        let page = self.page(&lane).await?;
-        self.policy.progress.touch();
-        let mut keys = Keys(Vec::with_capacity(page.keys.len()));
-        page.objects.walk(&mut keys)?;
-        // It is there; nobody knows since when.
-        let unreadable = page.unreadable.into_iter();
-        keys.0
-            .extend(unreadable.map(|reject| (reject.key, Times::default())));
-        self.page = keys.0.into_iter();
-        if !page.is_last {
-            lane.cursor = page.end;
-            self.lane = Some(lane);
-        }
-        Ok(())
-    }
-
-    /// The next page; an object that cannot be read is a page of its own, by its key.
-    async fn page(&self, lane: &Lane) -> Result<Page> {
-        let mut tries = self.policy.tries("compare ids");
-        let mut budget = self.budget;
-        loop {
-            let error = match self.source.fetch(lane, &lane.cursor, budget).await {
-                Ok(page) => return Ok(page),
-                Err(error) => error,
-            };
-            if error.reaction() == Reaction::Suspect {
-                if budget.objects > 1 {
-                    budget.objects /= 2;
-                    continue;
-                }
-                let passed = self.source.pass_over(lane, &lane.cursor, error.message());
-                if let Ok(Some(page)) = passed.await {
-                    return Ok(page);
-                }
-            }
-            tries.pause(error).await?;
-        }
-    }
-}
-
-fn whole_lane(bounds: Bounds) -> Lane {
-    Lane {
-        id: 0,
-        pass: Pass::Objects,
-        bounds,
-        cursor: Cursor::Start,
-        seq: 0,
-        intent: None,
-        is_drained: false,
     }
 }
 

@@ -151,6 +151,8 @@ fn backup_request(state: &State, connection: &Connection) -> Result<BackupReques
         format: Format::parse(&identity.format)?,
         codec: Codec::parse(&identity.compression)?,
         with_data: identity.with_data,
+        // The job itself knows whether it is to be verified.
+        verify: false,
         with_vectors: identity.with_vectors,
         tenants: identity.tenants.clone(),
         skip_inactive: identity
@@ -168,6 +170,7 @@ fn restore_request(state: &State, connection: &Connection) -> Result<RestoreRequ
         name: Some(CollectionName::parse(&identity.target)?)
             .filter(|name| identity.collections != [name.to_string()]),
         skip_data: !identity.with_data,
+        verify: false,
         merge: identity.merge,
         force_schema: state.extra.contains_key("force schema"),
     })

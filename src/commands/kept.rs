@@ -7,7 +7,9 @@ use crate::error::{Error, Kind, Result};
 use crate::journal::JobFolder;
 use crate::model::{CollectionName, Definition, Tenant};
 use crate::retry::Policy;
-use crate::weaviate::{Client, Incarnation, TenantState, TenantStatus};
+use crate::weaviate::{
+    Client, CollectionSource, Incarnation, ReadPlan, TenantState, TenantStatus, Wanted,
+};
 use std::sync::Arc;
 
 /// What is kept of a collection to make it again.
@@ -90,7 +92,9 @@ pub(super) async fn witnesses(
         true => active(tenants),
         false => vec![Tenant::NONE],
     };
-    Witnesses::call(policy, client, name, active).await
+    let plan = ReadPlan::choose(client, definition, Wanted::Keys)?;
+    let source = CollectionSource::new(client.clone(), name.clone(), active, plan);
+    Witnesses::call(policy, &source).await
 }
 
 /// Those that can be read and counted without being woken.

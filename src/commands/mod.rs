@@ -5,10 +5,12 @@ mod census;
 mod clear;
 mod collections;
 mod demo;
+mod diff;
 mod estimate;
 mod jobs;
 mod kept;
 mod owed;
+mod pages;
 mod proof;
 mod remake;
 mod restore;
@@ -23,6 +25,10 @@ pub use collections::{
     CollectionRow, create_collection, health, list_collections, show_collection,
 };
 pub use demo::demo;
+pub use diff::{
+    Change, Comparison, Counts, DiffRequest, Difference, End, EndTally, MOST_PARTS, diff,
+    verify_live,
+};
 pub use jobs::{
     address_of_job, cancel_job, describe_job, find_job, list_jobs, prune_jobs, resume_job, status,
 };

@@ -374,6 +374,22 @@ fn report(state: &State, summary: &Summary) -> String {
     format!("{report:#}\n")
 }
 
+/// Adds a member to the report of a job that has one, or replaces it.
+pub(super) fn add_to_report(
+    folder: &JobFolder,
+    name: &str,
+    value: serde_json::Value,
+) -> Result<()> {
+    let Some(text) = folder.report()? else {
+        return Ok(());
+    };
+    let mut report: serde_json::Value = serde_json::from_str(&text).map_err(|cause| {
+        Error::new(Kind::Failed, "the report of the job cannot be read").with_cause(cause)
+    })?;
+    report[name] = value;
+    folder.write_report(&format!("{report:#}\n"))
+}
+
 /// The number that a stage noted under this name.
 pub(super) fn fact_number(job: &Job, name: &str) -> Option<u64> {
     job.facts.get(name)?.parse().ok()

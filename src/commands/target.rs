@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::session::Session;
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::event::Plan;
-use crate::model::{CollectionName, Definition};
-use crate::weaviate::{Client, Collection, Meta};
+use crate::model::{CollectionName, Definition, Tenant};
+use crate::weaviate::{Client, Collection, Meta, Transport};
 
 /// The oldest server that is known to be understood.
 const OLDEST: (u32, u32) = (1, 27);
@@ -29,6 +29,48 @@ pub(super) async fn version(session: &Session, client: &Client) -> Result<String
         .await?;
     check_version(session, client, &meta)?;
     Ok(meta.version)
+}
+
+/// As [`version`], for whoever moves objects: gRPC is reached for as well. Without it they go over REST, which is said.
+pub(super) async fn version_and_grpc(session: &Session, client: &Client) -> Result<String> {
+    let policy = session.first_contact();
+    let meta = policy.run("reach the server", || client.meta()).await?;
+    check_version(session, client, &meta)?;
+    let reached = client.reach_grpc(meta.grpc_max_message_size).await;
+    reached.or_else(|error| do_without_grpc(session, client, error))?;
+    Ok(meta.version)
+}
+
+/// Makes sure that gRPC, if it was reached, is that of the same server. `tenant` must be active.
+pub(super) async fn confirm_grpc(
+    session: &Session,
+    client: &Client,
+    name: &CollectionName,
+    tenant: &Tenant,
+) -> Result<()> {
+    let policy = session.context().policy;
+    let confirmed = policy
+        .run("compare gRPC with REST", || {
+            client.confirm_grpc(name, tenant)
+        })
+        .await;
+    confirmed.or_else(|error| do_without_grpc(session, client, error))
+}
+
+/// What objects are written over, as far as it is known before they are.
+pub(super) fn protocol(client: &Client) -> &'static str {
+    match client.reaches_grpc() {
+        true => "gRPC",
+        false => "REST",
+    }
+}
+
+fn do_without_grpc(session: &Session, client: &Client, error: Error) -> Result<()> {
+    if client.transport() == Transport::Grpc {
+        return Err(error);
+    }
+    session.warn(&format!("{error}; objects go over REST"));
+    Ok(())
 }
 
 fn check_version(session: &Session, client: &Client, meta: &Meta) -> Result<()> {
@@ -72,7 +114,7 @@ pub(super) async fn find(
     client: &Client,
     name: &CollectionName,
 ) -> Result<Found> {
-    let version = version(session, client).await?;
+    let version = version_and_grpc(session, client).await?;
     let policy = session.context().policy;
     match policy
         .run("look for the collection", || client.collection(name))

@@ -3,13 +3,11 @@
 //! Shards bear the tenants' names where there are tenants, and a key may not be allowed to list them. An object that is
 //! written anew gets another creation time, so a witness with its time proves that the collection is the old one.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
 use super::census;
 use crate::error::Result;
-use crate::model::{CollectionName, Key, Tenant};
+use crate::model::{CollectionName, Key};
 use crate::retry::Policy;
 use crate::weaviate::{Client, CollectionSource};
 
@@ -30,15 +28,9 @@ struct Witness {
 }
 
 impl Witnesses {
-    /// The first objects of these tenants.
-    pub async fn call(
-        policy: &Policy,
-        client: &Arc<Client>,
-        name: &CollectionName,
-        tenants: Vec<Tenant>,
-    ) -> Result<Witnesses> {
-        let source = CollectionSource::new(client.clone(), name.clone(), tenants, false);
-        let first = census::first(policy, &source, MOST).await?;
+    /// The first objects of a source.
+    pub async fn call(policy: &Policy, source: &CollectionSource) -> Result<Witnesses> {
+        let first = census::first(policy, source, MOST).await?;
         let readable = first.into_iter().filter(|(_, times)| times.created != 0);
         let witnesses = readable.map(|(key, times)| Witness {
             key,
@@ -61,14 +53,14 @@ impl Witnesses {
         Ok(false)
     }
 
-    /// True if one of them is still there, or among the first objects of `tenants` one that is as old: all witnesses
+    /// True if one of them is still there, or among the first objects of `source` one that is as old: all witnesses
     /// may have been deleted in a collection that lives on. True as well if there were none to ask.
     pub async fn know(
         &self,
         policy: &Policy,
-        client: &Arc<Client>,
+        client: &Client,
         name: &CollectionName,
-        tenants: Vec<Tenant>,
+        source: &CollectionSource,
     ) -> Result<bool> {
         let Some(youngest) = self.0.iter().map(|witness| witness.created).max() else {
             return Ok(true);
@@ -77,7 +69,7 @@ impl Witnesses {
         if asked.await? {
             return Ok(true);
         }
-        let now = Witnesses::call(policy, client, name, tenants).await?;
+        let now = Witnesses::call(policy, source).await?;
         Ok(now.0.iter().any(|object| object.created <= youngest))
     }
 }

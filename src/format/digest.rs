@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use super::canonical::{Hint, write_bytes, write_canonical};
 use super::tally::{Digest, Tallies};
-use super::vector::decode_vector;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Definition, Key, Times};
+use crate::pipe::decode_vector;
 use crate::pipe::{Vector, Visit};
 
 /// What a digest needs to know of a definition; made once, shared by all.
@@ -29,6 +29,14 @@ impl Shape {
             class: definition.name()?.as_str().to_owned(),
             hints: Hint::all(&definition.properties()?),
         }))
+    }
+
+    pub(super) fn hint(&self, property: &str) -> &Hint {
+        self.hints.get(property).unwrap_or(&Hint::Plain)
+    }
+
+    pub(super) fn class(&self) -> &str {
+        &self.class
     }
 }
 
@@ -115,7 +123,7 @@ impl Visit for Digester {
 
     fn property(&mut self, name: &str, json: &str) -> Result<()> {
         let shape = self.shape.clone();
-        let hint = shape.hints.get(name).unwrap_or(&Hint::Plain);
+        let hint = shape.hint(name);
         if matches!(hint, Hint::Ignored) || json.trim_ascii() == "null" {
             return Ok(());
         }

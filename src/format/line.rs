@@ -6,9 +6,10 @@
 
 use serde_json::ser::{CompactFormatter, Formatter};
 
-use super::vector::{decode_vector, write_base64_vector, write_decimal_vector};
+use super::vector::{write_base64_vector, write_decimal_vector};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Key, Times};
+use crate::pipe::decode_vector;
 use crate::pipe::{Vector, Visit};
 
 /// How vectors are spelled.

@@ -9,6 +9,7 @@ mod codec;
 mod decode;
 mod digest;
 mod line;
+mod portrait;
 mod read;
 mod scan;
 mod tally;
@@ -18,10 +19,11 @@ pub use codec::{Codec, Encoder, SEPARATOR};
 pub use decode::{Decoder, decode_exact};
 pub use digest::{Both, Digester, Shape};
 pub use line::{Framing, LineWriter, Vectors};
+pub use portrait::{Part, Portrait, Portrayer};
 pub use read::{Lines, MAX_LINE, Record, Takeout};
 pub use scan::Scanner;
 pub use tally::{Digest, Tallies};
-pub use vector::{decode_vector, write_base64_vector, write_decimal_vector};
+pub use vector::{write_base64_vector, write_decimal_vector};
 
 use crate::error::{Error, Kind};
 

@@ -13,9 +13,9 @@ use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::damaged;
-use super::vector::decode_vector;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Key, ObjectId, Tenant, Times};
+use crate::pipe::decode_vector;
 use crate::pipe::{Visit, Walk};
 
 /// The longest line, in bytes: a single object cannot be larger in any server.

@@ -100,6 +100,22 @@ impl StateDir {
         check_space(&self.jobs)
     }
 
+    /// A file for what does not fit the memory. It has no name any more when it is given out, so it is gone with the
+    /// process, however that ends.
+    pub fn scratch_file(&self) -> Result<fs::File> {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        durable::create_folder(&self.jobs)?;
+        check_space(&self.jobs)?;
+        let name = format!(".scratch-{}", self.free_id());
+        let path = self.jobs.join(name);
+        let making = || format!("cannot make a file in `{}`", self.jobs.display());
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(0o600);
+        let file = options.open(&path).doing(making)?;
+        fs::remove_file(&path).doing(making)?;
+        Ok(file)
+    }
+
     /// Every job, oldest first; one whose state cannot be read comes last, with the reason.
     pub fn jobs(&self) -> Result<Vec<Listed>> {
         let mut jobs = Vec::new();

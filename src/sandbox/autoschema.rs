@@ -116,7 +116,7 @@ fn data_type(value: &Json<'_>) -> String {
     match value {
         Json::Null => "text".to_owned(),
         Json::Bool(_) => "boolean".to_owned(),
-        Json::Number(_) => "number".to_owned(),
+        Json::Number(_) | Json::Float(_) => "number".to_owned(),
         Json::Text(text) if uuid::Uuid::try_parse(text).is_ok() => "uuid".to_owned(),
         Json::Text(text) if date::canonical(text).is_some() => "date".to_owned(),
         Json::Text(_) => "text".to_owned(),

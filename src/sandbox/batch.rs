@@ -46,11 +46,15 @@ pub(super) fn create(call: &Call<'_>) -> Answer {
     }
     let mut data = call.store.write();
     check_limit(call, &data, objects.len())?;
-    create_tenants(call, &mut data, objects)?;
+    let sent = objects
+        .iter()
+        .map(|object| (object.text_of("class"), object.text_of("tenant")));
+    create_tenants(call, &mut data, sent)?;
     Ok(Reply::text(200, apply(call, &mut data, objects)))
 }
 
-fn check_limit(call: &Call<'_>, data: &Data, more: usize) -> Result<(), Reply> {
+/// Refuses a batch that would go beyond the cap of the operator.
+pub(super) fn check_limit(call: &Call<'_>, data: &Data, more: usize) -> Result<(), Reply> {
     match call
         .settings
         .usage_limits
@@ -63,19 +67,20 @@ fn check_limit(call: &Call<'_>, data: &Data, more: usize) -> Result<(), Reply> {
 }
 
 /// Creates the tenants of classes that let a batch do so; one object without a tenant then fails all.
-fn create_tenants(call: &Call<'_>, data: &mut Data, objects: &[Json<'_>]) -> Result<(), Reply> {
+pub(super) fn create_tenants<'s>(
+    call: &Call<'_>,
+    data: &mut Data,
+    objects: impl Iterator<Item = (&'s str, &'s str)>,
+) -> Result<(), Reply> {
     let mut wanted: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for object in objects {
-        let class = data.resolve(object.text_of("class"));
+    for (class, tenant) in objects {
+        let class = data.resolve(class);
         let creates = data
             .classes
             .get(&class)
             .is_some_and(|class| class.tenancy("autoTenantCreation"));
         if creates {
-            wanted
-                .entry(class)
-                .or_default()
-                .push(object.text_of("tenant"));
+            wanted.entry(class).or_default().push(tenant);
         }
     }
     for (class, names) in wanted {
@@ -120,7 +125,8 @@ fn apply(call: &Call<'_>, data: &mut Data, objects: &[Json<'_>]) -> String {
     out
 }
 
-fn store(
+/// Stores a prepared object, unless it is doomed.
+pub(super) fn store(
     call: &Call<'_>,
     data: &mut Data,
     incoming: &Incoming<'_, '_>,

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::call::{Call, Shape};
-use super::class::Class;
 use super::filter::{Filter, OPERATORS};
 use super::json::Json;
 use super::reply::{Answer, Reply};
@@ -46,7 +45,9 @@ pub(super) fn delete(call: &Call<'_>) -> Answer {
     let filter = Filter::read(&condition, class).map_err(|text| invalid(&text))?;
     let verbose = is_verbose(body.text_of("output"))?;
     let dry_run = body.get("dryRun").and_then(Json::bool).unwrap_or(false);
-    let results = apply(call, &mut data, &name, &filter, verbose, dry_run)?;
+    let deletion = apply(call, &mut data, &name, call.tenant(), &filter, dry_run)
+        .map_err(|text| Reply::error(422, format!("batch delete objects: {text}")))?;
+    let results = results(call, &deletion, verbose, dry_run);
     let time = body
         .get("deletionTimeUnixMilli")
         .map_or(json!(NO_TIME), Json::to_value);
@@ -106,42 +107,64 @@ fn echo(condition: &Value) -> Value {
     out
 }
 
-fn apply(
+/// What a batch delete found and did.
+pub(super) struct Deletion {
+    /// How many objects the filter covers.
+    pub(super) matches: usize,
+    /// Those that one call may take, ascending.
+    pub(super) chosen: Vec<Uuid>,
+    /// Why none of them was deleted: one failure without id stands for all objects of a read-only shard.
+    pub(super) refused: Option<&'static str>,
+}
+
+/// Deletes what the filter covers, at most as many as one call may, or only looks; the error is the server's text.
+pub(super) fn apply(
     call: &Call<'_>,
     data: &mut Data,
     name: &str,
+    tenant: &str,
     filter: &Filter,
-    verbose: bool,
     dry_run: bool,
-) -> Result<Value, Reply> {
-    let refuse = |text| {
-        Reply::error(
-            422,
-            format!("batch delete objects: cannot find objects: {text}"),
-        )
-    };
-    let tenant = call.tenant();
+) -> Result<Deletion, String> {
     let class = data
         .classes
         .get_mut(&capitalised(name))
-        .ok_or_else(|| Reply::empty(404))?;
-    let partition = class.awake(tenant).map_err(refuse)?;
-    let matches = filter.matches(&partition.objects);
-    let limit = call.settings.query_maximum_results;
-    let chosen = &matches[..matches.len().min(limit)];
-    if !dry_run && let Some(report) = refused(class, tenant, chosen) {
-        return Ok(json!({
-            "failed": 1, "limit": limit, "matches": matches.len(), "objects": [report], "successful": 0,
-        }));
-    }
-    if !dry_run && let Some(partition) = class.partitions.get_mut(tenant) {
-        for id in chosen {
+        .ok_or_else(|| "class not found".to_owned())?;
+    let partition = class
+        .awake(tenant)
+        .map_err(|text| format!("cannot find objects: {text}"))?;
+    let mut chosen = filter.matches(&partition.objects);
+    let matches = chosen.len();
+    chosen.truncate(call.settings.query_maximum_results);
+    let is_refused = !dry_run && chosen.iter().any(|id| class.is_read_only(tenant, *id));
+    if !dry_run
+        && !is_refused
+        && let Some(partition) = class.partitions.get_mut(tenant)
+    {
+        for id in &chosen {
             partition.objects.remove(id);
         }
     }
+    Ok(Deletion {
+        matches,
+        chosen,
+        refused: is_refused.then_some(READ_ONLY),
+    })
+}
+
+/// The results as the reply lists them.
+fn results(call: &Call<'_>, deletion: &Deletion, verbose: bool, dry_run: bool) -> Value {
+    let limit = call.settings.query_maximum_results;
+    let matches = deletion.matches;
+    if let Some(text) = deletion.refused {
+        let report = json!({"errors": {"error": [{"message": text}]}, "status": "FAILED"});
+        return json!({
+            "failed": 1, "limit": limit, "matches": matches, "objects": [report], "successful": 0,
+        });
+    }
     let status = if dry_run { "DRYRUN" } else { "SUCCESS" };
-    let listed: Vec<Value> = chosen
-        .iter()
+    let listed = deletion.chosen.iter();
+    let listed: Vec<Value> = listed
         .map(|id| json!({"id": id.to_string(), "status": status}))
         .collect();
     let objects = if verbose && !listed.is_empty() {
@@ -149,14 +172,8 @@ fn apply(
     } else {
         Value::Null
     };
-    let successful = if dry_run { 0 } else { chosen.len() };
-    Ok(json!({
-        "failed": 0, "limit": limit, "matches": matches.len(), "objects": objects, "successful": successful,
-    }))
-}
-
-/// One failure without id stands for all objects of a read-only shard.
-fn refused(class: &Class, tenant: &str, ids: &[Uuid]) -> Option<Value> {
-    let refused = ids.iter().any(|id| class.is_read_only(tenant, *id));
-    refused.then(|| json!({"errors": {"error": [{"message": READ_ONLY}]}, "status": "FAILED"}))
+    let successful = if dry_run { 0 } else { deletion.chosen.len() };
+    json!({
+        "failed": 0, "limit": limit, "matches": matches, "objects": objects, "successful": successful,
+    })
 }

@@ -31,22 +31,29 @@ pub enum Fault {
     ResetBefore,
     /// The request takes effect, and the connection is cut instead of a reply.
     ResetAfter,
-    /// The reply promises its full length and ends after this many bytes of its body.
+    /// The reply promises its full length and ends after this many bytes of its body, or of its message over gRPC.
     Truncate(usize),
     /// Nothing happens for that long, or until `Faults::release` if `None`; then the request is served.
     Stall(Option<Duration>),
-    /// A refusal before the effect.
+    /// A refusal before the effect; over gRPC it has the code that stands for the status, 503 being `UNAVAILABLE`.
     Status {
         /// The HTTP status.
         status: u16,
         /// The header `Retry-After`, in seconds.
         retry_after: Option<u64>,
-        /// The body, sent as JSON.
+        /// The body, sent as JSON; over gRPC the text of the status.
         body: String,
     },
-    /// A 200 without body, and without effect: what a panicked handler answers.
+    /// A page of HTML with this status before the effect: a proxy answers in place of the server.
+    Proxy {
+        /// The HTTP status, over gRPC too.
+        status: u16,
+        /// The page.
+        body: String,
+    },
+    /// A 200 without body, and without effect: what a panicked handler answers. Over gRPC it has no status either.
     EmptyBefore,
-    /// The request takes effect and is answered by a 200 without body.
+    /// The request takes effect and is answered by a 200 without body. Over gRPC it has no status either.
     EmptyAfter,
     /// A page holds at most so many objects, though more exist.
     ShortPage(usize),
@@ -85,7 +92,13 @@ impl Rule {
         }
     }
 
-    /// A rule for all requests.
+    /// A rule for the gRPC calls of one method, such as `Search`.
+    pub fn grpc(method: &str, when: When, fault: Fault) -> Rule {
+        let path = format!("/weaviate.v1.Weaviate/{method}");
+        Rule::new("POST", &path, when, fault)
+    }
+
+    /// A rule for all requests, over REST and gRPC.
     pub fn any(when: When, fault: Fault) -> Rule {
         Rule {
             method: None,

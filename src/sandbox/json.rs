@@ -14,6 +14,8 @@ pub(super) enum Json<'a> {
     Null,
     Bool(bool),
     Number(&'a str),
+    /// A number that did not come as text: gRPC has doubles, which may be NaN.
+    Float(f64),
     Text(Cow<'a, str>),
     Array(Vec<Json<'a>>),
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
@@ -74,7 +76,7 @@ impl<'a> Json<'a> {
         match self {
             Json::Null => "null",
             Json::Bool(_) => "bool",
-            Json::Number(_) => "number",
+            Json::Number(_) | Json::Float(_) => "number",
             Json::Text(_) => "string",
             Json::Array(_) => "array",
             Json::Object(_) => "object",
@@ -88,6 +90,7 @@ impl<'a> Json<'a> {
             Json::Null => Value::Null,
             Json::Bool(value) => Value::Bool(*value),
             Json::Number(text) => serde_json::from_str(text).unwrap_or(Value::Null),
+            Json::Float(number) => (*number).into(),
             Json::Text(text) => Value::String(text.to_string()),
             Json::Array(items) => items.iter().map(Json::to_value).collect(),
             Json::Object(members) => members

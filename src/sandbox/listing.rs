@@ -219,7 +219,7 @@ fn write_page(
         return Err(unreadable_page(class, object, at));
     }
     if vectors && objects.iter().any(|(_, _, object)| object.is_unwritable()) {
-        return Ok(Reply::empty(200));
+        return Ok(Reply::empty_json(200));
     }
     let mut out = String::with_capacity(estimate(objects, vectors));
     out.push_str("{\"deprecations\":");

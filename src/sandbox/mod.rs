@@ -1,4 +1,4 @@
-//! A Weaviate-compatible server over an in-memory store, for the demo and for tests.
+//! A Weaviate-compatible server over an in-memory store, REST and gRPC, for the demo and for tests.
 //!
 //! It promises to answer every recorded request as the real server did, with the same status, shapes and defaults;
 //! `tests/conformance.rs` replays the recordings. The data live in a [`Store`] that can be photographed and put back, and
@@ -12,12 +12,14 @@ mod batch_delete;
 mod beacon;
 mod call;
 mod class;
+mod course;
 mod date;
 mod definition;
 mod delivery;
 mod faults;
 mod filter;
 mod graphql;
+mod grpc;
 mod incoming;
 mod json;
 mod listing;
@@ -38,6 +40,7 @@ mod sha256;
 mod single;
 mod store;
 mod tenants;
+mod ttl;
 mod values;
 mod vector_config;
 mod vectors;

@@ -158,7 +158,9 @@ impl Link {
                 "className must start with an uppercase letter, but got {class}"
             ));
         }
-        let refuse = || format!("invalid cref URI: 2nd path segment must be uuid, but got '{id}'");
+        // The real server shows the segment behind the wrong one.
+        let refuse =
+            || format!("invalid cref URI: 2nd path segment must be uuid, but got '{property}'");
         let id = strict_id(id).ok_or_else(refuse)?;
         Ok(Link {
             class: class.to_owned(),
@@ -201,6 +203,17 @@ pub(super) fn batch(call: &Call<'_>) -> Answer {
         .map(|item| one_of_batch(&mut data, item))
         .collect();
     Ok(Reply::ok(&Value::Array(replies)))
+}
+
+/// Appends one reference between two beacons; the error is the server's text.
+pub(super) fn append(data: &mut Data, from: &str, to: &str, tenant: &str) -> Result<(), String> {
+    let link = Link::parse(from)?;
+    let property = data
+        .class(&link.class)
+        .and_then(|class| class.property(&link.property))
+        .cloned();
+    let target = Target::parse(to)?.completed(property.as_ref());
+    apply(data, &link, &target, tenant)
 }
 
 fn one_of_batch(data: &mut Data, item: &Json<'_>) -> Value {

@@ -48,6 +48,16 @@ impl Reply {
         }
     }
 
+    /// A page of HTML, as proxies answer.
+    pub(super) fn page(status: u16, body: String) -> Reply {
+        Reply {
+            status,
+            content_type: Some("text/html"),
+            header: None,
+            body,
+        }
+    }
+
     pub(super) fn json(status: u16, body: &Value) -> Reply {
         let mut text = String::new();
         write::value(&mut text, body);

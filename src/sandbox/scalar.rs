@@ -19,6 +19,12 @@ pub(super) fn text(out: &mut String, value: &Json<'_>) -> Result<(), String> {
 
 /// Integers are f64 inside, but only those spelled as an i64 are accepted.
 pub(super) fn int(out: &mut String, value: &Json<'_>) -> Result<(), String> {
+    if let Json::Float(number) = value
+        && number.fract() == 0.0
+    {
+        write::float64(out, *number);
+        return Ok(());
+    }
     let Json::Number(text) = value else {
         return Err(format!(
             "requires an integer, the given value is '{}'",
@@ -34,6 +40,12 @@ pub(super) fn int(out: &mut String, value: &Json<'_>) -> Result<(), String> {
 
 /// A number, which must be finite.
 pub(super) fn number(out: &mut String, value: &Json<'_>) -> Result<(), String> {
+    if let Json::Float(number) = value
+        && number.is_finite()
+    {
+        write::float64(out, *number);
+        return Ok(());
+    }
     let Json::Number(text) = value else {
         return Err(format!(
             "requires a float, the given value is '{}'",
@@ -95,14 +107,16 @@ pub(super) fn geo(out: &mut String, value: &Json<'_>) -> Result<(), String> {
         let member = value.get(name);
         let member =
             member.ok_or_else(|| format!("geoCoordinates is missing required field '{name}'"))?;
-        let Json::Number(text) = member else {
-            return Err(format!(
-                "invalid {name} value: not a number, but {}",
-                go_type(member)
-            ));
+        let number = match member {
+            Json::Number(text) => text.parse().unwrap_or_default(),
+            Json::Float(number) => *number,
+            other => {
+                let kind = go_type(other);
+                return Err(format!("invalid {name} value: not a number, but {kind}"));
+            }
         };
         write::member(out, name);
-        write::float32(out, text.parse::<f64>().unwrap_or_default() as f32);
+        write::float32(out, number as f32);
     }
     out.push('}');
     Ok(())

@@ -1,4 +1,4 @@
-//! The sandbox server: HTTP over the store, with faults, hooks and a log.
+//! The sandbox server: REST and gRPC over the store, each on its port, with faults, hooks and a log.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,8 +13,10 @@ use axum::http::{HeaderMap, Response};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::delivery::{self, Delivery};
-use super::faults::{Fault, Faults};
+use super::course::{Course, Instead};
+use super::delivery;
+use super::faults::Faults;
+use super::grpc;
 use super::reply::Reply;
 use super::routes::{Request, Service, is_write};
 use super::settings::Settings;
@@ -31,16 +33,18 @@ pub struct RequestInfo {
     /// Path and query string.
     pub path: String,
     /// The status of the reply; `None` before the request took effect. A reply that a fault destroys has one, too.
+    /// A gRPC call that succeeds has 200, and one that fails its code, from 1 to 16.
     pub status: Option<u16>,
 }
 
 type Hook = Arc<dyn Fn(&RequestInfo) + Send + Sync>;
 
 /// What every request handler shares.
-struct Shared {
-    service: Service,
-    hall: Arc<Hall>,
-    gate: Arc<tokio::sync::RwLock<()>>,
+pub(super) struct Shared {
+    pub(super) service: Service,
+    /// Of REST and of gRPC.
+    halls: [Arc<Hall>; 2],
+    pub(super) gate: Arc<tokio::sync::RwLock<()>>,
     hooks: RwLock<Vec<Hook>>,
     log: Mutex<Vec<RequestInfo>>,
     arrivals: AtomicU64,
@@ -62,9 +66,10 @@ struct Shared {
 /// ```
 pub struct Sandbox {
     address: SocketAddr,
+    grpc_address: SocketAddr,
     shared: Arc<Shared>,
     stop: CancellationToken,
-    task: Option<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Sandbox {
@@ -75,9 +80,11 @@ impl Sandbox {
 
     /// Starts a server over a store that may already hold something.
     pub async fn start_with(settings: Settings, store: Store) -> io::Result<Sandbox> {
-        let hall = Arc::new(Hall::default());
-        let door = Door::open(settings.port, Arc::clone(&hall), settings.idle_timeout).await?;
-        let address = axum::serve::Listener::local_addr(&door)?;
+        let halls: [Arc<Hall>; 2] = Default::default();
+        let rest = Door::open(settings.port, Arc::clone(&halls[0]), settings.idle_timeout).await?;
+        let calls = Door::open(settings.grpc_port, Arc::clone(&halls[1]), None).await?;
+        let address = axum::serve::Listener::local_addr(&rest)?;
+        let grpc_address = axum::serve::Listener::local_addr(&calls)?;
         let service = Service {
             store,
             settings,
@@ -86,35 +93,41 @@ impl Sandbox {
         };
         let shared = Arc::new(Shared {
             service,
-            hall,
+            halls,
             gate: Arc::default(),
             hooks: RwLock::default(),
             log: Mutex::default(),
             arrivals: AtomicU64::new(0),
         });
-        let router = Router::new()
-            .fallback(handle)
-            .with_state(Arc::clone(&shared));
         let stop = CancellationToken::new();
-        let stopped = stop.clone().cancelled_owned();
-        let serving = axum::serve(
-            door,
-            router.into_make_service_with_connect_info::<Scissors>(),
-        );
-        let task = tokio::spawn(async move {
-            let _ended = serving.with_graceful_shutdown(stopped).await;
-        });
+        let routes = Router::new().fallback(handle);
+        let methods = Router::new().fallback(grpc::handle);
+        let tasks = vec![
+            serve(rest, routes.with_state(Arc::clone(&shared)), &stop),
+            serve(calls, methods.with_state(Arc::clone(&shared)), &stop),
+        ];
         Ok(Sandbox {
             address,
+            grpc_address,
             shared,
             stop,
-            task: Some(task),
+            tasks,
         })
     }
 
     /// The address of the server, `http://127.0.0.1:<port>`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The address of gRPC, `http://127.0.0.1:<port>`.
+    pub fn grpc_url(&self) -> String {
+        format!("http://{}", self.grpc_address)
+    }
+
+    /// The socket address of gRPC.
+    pub fn grpc_addr(&self) -> SocketAddr {
+        self.grpc_address
     }
 
     /// The socket address.
@@ -167,46 +180,60 @@ impl Sandbox {
             .count()
     }
 
-    /// Refuses new connections for that long; those that exist live on.
-    pub fn refuse_connections(&self, duration: Duration) {
-        self.shared.hall.close_for(duration);
+    /// How many gRPC calls of that method were served.
+    pub fn count_calls(&self, method: &str) -> usize {
+        self.count("POST", &format!("/weaviate.v1.Weaviate/{method}"))
     }
 
-    /// Cuts all connections and refuses new ones for that long; the data stay.
+    /// Refuses new connections for that long, over REST and gRPC; those that exist live on.
+    pub fn refuse_connections(&self, duration: Duration) {
+        self.shared.close_for(duration);
+    }
+
+    /// Cuts all connections and refuses new ones for that long; the data and the ports stay.
     pub fn restart(&self, duration: Duration) {
-        self.shared.hall.close_for(duration);
-        self.shared.hall.cut_all();
+        self.shared.close_for(duration);
+        self.shared.cut_all();
     }
 
     /// Stops the server and waits until nothing of it runs.
     pub async fn stop(mut self) {
         self.halt();
-        let Some(mut task) = self.task.take() else {
-            return;
-        };
-        // A connection accepted a moment ago may have missed the scissors.
-        while tokio::time::timeout(Duration::from_millis(20), &mut task)
-            .await
-            .is_err()
-        {
-            self.halt();
+        for mut task in std::mem::take(&mut self.tasks) {
+            // A connection accepted a moment ago may have missed the scissors.
+            while tokio::time::timeout(Duration::from_millis(20), &mut task)
+                .await
+                .is_err()
+            {
+                self.halt();
+            }
         }
     }
 
     fn halt(&self) {
         self.stop.cancel();
         self.shared.service.faults.release();
-        self.shared.hall.cut_all();
+        self.shared.cut_all();
     }
 }
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
         self.halt();
-        if let Some(task) = self.task.take() {
-            task.abort();
-        }
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
+}
+
+/// Serves connections of one port until it is stopped.
+fn serve(door: Door, router: Router, stop: &CancellationToken) -> JoinHandle<()> {
+    let stopped = stop.clone().cancelled_owned();
+    let serving = axum::serve(
+        door,
+        router.into_make_service_with_connect_info::<Scissors>(),
+    );
+    tokio::spawn(async move {
+        let _ended = serving.with_graceful_shutdown(stopped).await;
+    })
 }
 
 /// Serves one request: log, fault, effect, reply.
@@ -226,15 +253,41 @@ async fn handle(
     };
     let mut info = shared.arrived(parts.method.as_str(), &path);
     let request = read(&info.method, &parts.uri, &parts.headers, body);
-    let fault = shared.service.faults.strike(&info.method, &path);
-    let (reply, delivery) = shared.serve(&request, fault).await;
+    let course = shared.meet(&info).await;
+    let reply = match course.takes_effect {
+        true => shared.effect(&request, course.short_page).await,
+        false => Reply::empty(503),
+    };
+    let reply = match course.instead.clone() {
+        Some(instead) => Reply::from(instead),
+        None => reply,
+    };
+    course.linger().await;
     info.status = Some(reply.status);
     shared.served(info);
-    delivery.deliver(reply, &scissors)
+    course.delivery.deliver(reply, &scissors)
+}
+
+impl From<Instead> for Reply {
+    fn from(instead: Instead) -> Reply {
+        match instead {
+            Instead::Nothing => Reply::empty(200),
+            Instead::Refusal {
+                status,
+                retry_after,
+                body,
+            } => Reply {
+                header: retry_after.map(|seconds| ("retry-after", seconds.to_string())),
+                ..Reply::text(status, body)
+            },
+            Instead::Proxy { status, body } => Reply::page(status, body),
+        }
+    }
 }
 
 impl Shared {
-    fn arrived(&self, method: &str, path: &str) -> RequestInfo {
+    /// Numbers a request that was received whole, and tells the hooks.
+    pub(super) fn arrived(&self, method: &str, path: &str) -> RequestInfo {
         let seq = self.arrivals.fetch_add(1, Ordering::Relaxed) + 1;
         let info = RequestInfo {
             seq,
@@ -246,7 +299,8 @@ impl Shared {
         info
     }
 
-    fn served(&self, info: RequestInfo) {
+    /// Logs a request that was served, and tells the hooks.
+    pub(super) fn served(&self, info: RequestInfo) {
         self.log
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -263,58 +317,29 @@ impl Shared {
         hooks.iter().for_each(|hook| hook(info));
     }
 
-    async fn serve(&self, request: &Request, fault: Option<(Fault, u64)>) -> (Reply, Delivery) {
-        let Some((fault, release)) = fault else {
-            return (self.effect(request, None).await, Delivery::Whole);
+    /// The course of a request; restarts and stalls are over when this returns.
+    pub(super) async fn meet(&self, info: &RequestInfo) -> Course {
+        let faults = &self.service.faults;
+        let Some((fault, release)) = faults.strike(&info.method, &info.path) else {
+            return Course::default();
         };
-        match fault {
-            Fault::ResetBefore => (Reply::empty(503), Delivery::Cut),
-            Fault::ResetAfter => (self.effect(request, None).await, Delivery::Cut),
-            Fault::Truncate(length) => (
-                self.effect(request, None).await,
-                Delivery::Truncated(length),
-            ),
-            Fault::Stall(duration) => {
-                self.service.faults.stall(duration, release).await;
-                (self.effect(request, None).await, Delivery::Whole)
-            }
-            Fault::Status {
-                status,
-                retry_after,
-                body,
-            } => {
-                let header = retry_after.map(|seconds| ("retry-after", seconds.to_string()));
-                (
-                    Reply {
-                        header,
-                        ..Reply::text(status, body)
-                    },
-                    Delivery::Whole,
-                )
-            }
-            Fault::EmptyBefore => (Reply::empty(200), Delivery::Whole),
-            Fault::EmptyAfter => {
-                self.effect(request, None).await;
-                (Reply::empty(200), Delivery::Whole)
-            }
-            Fault::ShortPage(most) => (self.effect(request, Some(most)).await, Delivery::Whole),
-            Fault::Slow {
-                latency,
-                bytes_per_second,
-            } => {
-                let reply = self.effect(request, None).await;
-                tokio::time::sleep(latency).await;
-                (
-                    reply,
-                    bytes_per_second.map_or(Delivery::Whole, Delivery::Trickling),
-                )
-            }
-            Fault::Restart(duration) => {
-                self.hall.close_for(duration);
-                self.hall.cut_all();
-                (Reply::empty(503), Delivery::Cut)
-            }
+        let course = Course::from(fault);
+        if let Some(duration) = course.restart {
+            self.close_for(duration);
+            self.cut_all();
         }
+        if let Some(duration) = course.stall {
+            faults.stall(duration, release).await;
+        }
+        course
+    }
+
+    fn close_for(&self, duration: Duration) {
+        self.halls.iter().for_each(|hall| hall.close_for(duration));
+    }
+
+    fn cut_all(&self) {
+        self.halls.iter().for_each(|hall| hall.cut_all());
     }
 
     async fn effect(&self, request: &Request, short_page: Option<usize>) -> Reply {

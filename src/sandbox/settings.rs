@@ -30,6 +30,8 @@ pub struct UsageLimits {
 pub struct Settings {
     /// The port on 127.0.0.1; 0 takes a free one.
     pub port: u16,
+    /// The port of gRPC on 127.0.0.1; 0 takes a free one.
+    pub grpc_port: u16,
     /// The key that every request must carry; `None` allows anonymous access and refuses keys.
     pub api_key: Option<String>,
     /// Whether writes create missing classes and properties.
@@ -50,9 +52,9 @@ pub struct Settings {
     pub ttl_schedule: bool,
     /// The version that `/v1/meta` and `/v1/nodes` answer.
     pub version: String,
-    /// The largest gRPC message in bytes, as `/v1/meta` tells it.
+    /// The largest gRPC message in bytes, in both directions, as `/v1/meta` tells it.
     pub grpc_max_message_size: u64,
-    /// How long an idle connection is kept; the real server closes it after 10 s.
+    /// How long an idle connection of REST is kept; the real server closes it after 10 s, and those of gRPC never.
     pub idle_timeout: Option<Duration>,
 }
 
@@ -60,6 +62,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             port: 0,
+            grpc_port: 0,
             api_key: None,
             auto_schema: true,
             query_maximum_results: 10_000,

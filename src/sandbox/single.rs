@@ -127,7 +127,7 @@ pub(super) fn get(call: &Call<'_>, class: Option<&str>, id: &str) -> Answer {
         return Err(search_error(500, class, &text));
     }
     if with_vectors && object.is_unwritable() {
-        return Ok(Reply::empty(200));
+        return Ok(Reply::empty_json(200));
     }
     let mut out = String::new();
     object.write(

@@ -114,6 +114,10 @@ fn coordinates(value: &Json<'_>) -> Result<String, String> {
                 write::member(&mut out, name);
                 write::float32(&mut out, text.parse().unwrap_or_default());
             }
+            Some(Json::Float(number)) => {
+                write::member(&mut out, name);
+                write::float32(&mut out, *number as f32);
+            }
             other => {
                 let kind = other.map_or("<nil>", go_type);
                 return Err(format!("explected {short} to be float64, but is {kind}"));
@@ -130,6 +134,7 @@ pub(super) fn go_type(value: &Json<'_>) -> &'static str {
         Json::Null => "<nil>",
         Json::Bool(_) => "bool",
         Json::Number(_) => "json.Number",
+        Json::Float(_) => "float64",
         Json::Text(_) => "string",
         Json::Array(_) => "[]interface {}",
         Json::Object(_) => "map[string]interface {}",
@@ -142,6 +147,7 @@ pub(super) fn shown(value: &Json<'_>) -> String {
         Json::Null => "<nil>".to_owned(),
         Json::Bool(flag) => flag.to_string(),
         Json::Number(text) => (*text).to_owned(),
+        Json::Float(number) => number.to_string(),
         Json::Text(text) => text.to_string(),
         Json::Array(items) => format!(
             "[{}]",

@@ -127,6 +127,7 @@ pub(super) fn raw(out: &mut String, source: &Json<'_>) {
         Json::Null => out.push_str("null"),
         Json::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
         Json::Number(text) => out.push_str(text),
+        Json::Float(number) => float64(out, *number),
         Json::Text(text) => string(out, text),
         Json::Array(items) => list(out, items, raw),
         Json::Object(members) => {

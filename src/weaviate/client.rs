@@ -3,16 +3,18 @@
 //! Nothing is tried again here, except once after a 401 if the key file has changed. A reply is read up to a
 //! bound, so that an endless one cannot exhaust memory. Redirects are refused: they could carry the key away.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{Method, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::connection::Connection;
+use super::connection::{Connection, Transport};
+use super::grpc::Grpc;
 use crate::error::{Error, Kind, Reaction, Result};
+use crate::model::{CollectionName, Tenant};
 
 /// Which end of a job the server is; decides what a refusal means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub struct Client {
     reads: reqwest::Client,
     writes: reqwest::Client,
     key: Mutex<Option<SecretString>>,
+    grpc: OnceLock<Grpc>,
+    is_confirmed: AtomicBool,
     /// A little more than the last reply, in bytes.
     usual_reply: AtomicUsize,
 }
@@ -77,6 +81,8 @@ impl Client {
             reads: connection.http(connection.read_timeout)?,
             writes: connection.http(connection.write_timeout)?,
             key: Mutex::new(connection.api_key.clone()),
+            grpc: OnceLock::new(),
+            is_confirmed: AtomicBool::new(false),
             usual_reply: AtomicUsize::new(0),
             connection: connection.clone(),
         })
@@ -90,6 +96,57 @@ impl Client {
     /// Which end of the job this is.
     pub fn role(&self) -> Role {
         self.role
+    }
+
+    /// Connects to gRPC, if the connection names it and allows it, and asks for its health. `limit` is the longest message as
+    /// the server tells it. An error says why it cannot be used. Nothing goes over it before [`Client::confirm_grpc`].
+    pub async fn reach_grpc(&self, limit: Option<u64>) -> Result<()> {
+        let address = match (&self.connection.grpc_url, self.connection.transport) {
+            (Some(address), Transport::Auto | Transport::Grpc) if self.grpc.get().is_none() => {
+                address
+            }
+            _ => return Ok(()),
+        };
+        let grpc = Grpc::new(&self.connection, address, limit)?;
+        self.check_grpc(&grpc).await?;
+        // Whoever was faster has the same.
+        let _ = self.grpc.set(grpc);
+        Ok(())
+    }
+
+    /// Makes sure that gRPC leads to the same server as REST: an address that is a default, or a port-forward, may lead to
+    /// another one, which would be read, written or cleared in its place. Both must show the same first objects.
+    pub async fn confirm_grpc(&self, name: &CollectionName, tenant: &Tenant) -> Result<()> {
+        let Some(grpc) = self.grpc.get() else {
+            return Ok(());
+        };
+        if !self.is_confirmed.load(Ordering::Relaxed) {
+            self.compare_first(grpc, name, tenant).await?;
+            self.is_confirmed.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Which protocols may be used.
+    pub fn transport(&self) -> Transport {
+        self.connection.transport
+    }
+
+    /// True if gRPC was reached, confirmed or not.
+    pub fn reaches_grpc(&self) -> bool {
+        self.grpc.get().is_some()
+    }
+
+    /// True if objects go over gRPC where it is exact.
+    pub fn has_grpc(&self) -> bool {
+        self.grpc().is_some()
+    }
+
+    /// gRPC, once it was reached and confirmed.
+    pub(super) fn grpc(&self) -> Option<&Grpc> {
+        self.grpc
+            .get()
+            .filter(|_| self.is_confirmed.load(Ordering::Relaxed))
     }
 
     pub(super) async fn get(&self, path: &str) -> Result<Reply> {
@@ -187,7 +244,12 @@ impl Client {
         })
     }
 
-    fn read_key_again(&self) -> bool {
+    pub(super) fn key(&self) -> Option<String> {
+        let key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        key.as_ref().map(|key| key.expose_secret().to_owned())
+    }
+
+    pub(super) fn read_key_again(&self) -> bool {
         let Some(path) = &self.connection.key_file else {
             return false;
         };
@@ -334,7 +396,7 @@ pub(super) fn clean(text: &str) -> String {
     words
 }
 
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

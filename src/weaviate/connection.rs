@@ -8,11 +8,32 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, IoContext, Kind, Result};
 
+/// Which protocols may be used for objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// gRPC where it is reachable and exact, else REST.
+    #[default]
+    Auto,
+    /// gRPC, or fail.
+    Grpc,
+    /// REST alone.
+    Rest,
+}
+
+/// The receive window of one gRPC reply, in bytes: a page on its way over a long line.
+const STREAM_WINDOW: u32 = 16 << 20;
+/// The receive window of all of them together.
+const CONNECTION_WINDOW: u32 = 64 << 20;
+
 /// An address with everything that goes with it. Secrets show as `[REDACTED]` when printed.
 #[derive(Clone, Debug)]
 pub struct Connection {
     /// Scheme, host and port, without `/v1`.
     pub url: String,
+    /// Scheme, host and port of gRPC; without it REST is used for everything.
+    pub grpc_url: Option<String>,
+    /// Which of them may be used.
+    pub transport: Transport,
     /// Sent as a bearer token.
     pub api_key: Option<SecretString>,
     /// Where the key was read from; it is read again once after a 401.
@@ -40,6 +61,8 @@ impl Connection {
     pub fn to(url: impl Into<String>) -> Self {
         Connection {
             url: url.into(),
+            grpc_url: None,
+            transport: Transport::Auto,
             api_key: None,
             key_file: None,
             headers: Vec::new(),
@@ -96,6 +119,30 @@ impl Connection {
 
     /// An HTTP client with this connection's certificates and headers, and `patience` between two bytes.
     pub(super) fn http(&self, patience: Duration) -> Result<reqwest::Client> {
+        // The server closes idle connections after 10 s.
+        self.build(
+            self.builder(patience)?
+                .pool_idle_timeout(Duration::from_secs(8)),
+        )
+    }
+
+    /// As [`Connection::http`], but speaks HTTP/2 from the first byte, with windows wide enough for pages.
+    pub(super) fn http2(&self, patience: Duration) -> Result<reqwest::Client> {
+        let builder = self
+            .builder(patience)?
+            .http2_prior_knowledge()
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW);
+        self.build(builder)
+    }
+
+    fn build(&self, builder: reqwest::ClientBuilder) -> Result<reqwest::Client> {
+        builder.build().map_err(|cause| {
+            Error::new(Kind::Usage, "the connection settings do not work").with_cause(cause)
+        })
+    }
+
+    fn builder(&self, patience: Duration) -> Result<reqwest::ClientBuilder> {
         // A second installation is refused and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
@@ -103,8 +150,6 @@ impl Connection {
             .user_agent(concat!("elysiactl/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.connect_timeout)
             .read_timeout(patience)
-            // The server closes idle connections after 10 s.
-            .pool_idle_timeout(Duration::from_secs(8))
             .tcp_nodelay(true)
             // A redirect could carry the key to another host.
             .redirect(reqwest::redirect::Policy::none())
@@ -115,9 +160,7 @@ impl Connection {
         if let Some(identity) = self.identity()? {
             builder = builder.identity(identity);
         }
-        builder.build().map_err(|cause| {
-            Error::new(Kind::Usage, "the connection settings do not work").with_cause(cause)
-        })
+        Ok(builder)
     }
 
     fn header_map(&self) -> Result<HeaderMap> {

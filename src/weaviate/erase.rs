@@ -11,6 +11,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::client::{Client, Patience};
+use super::grpc::{Grpc, Method as GrpcMethod, add_ids};
+use super::protobuf::{Add, Fields};
 use super::source::CollectionSource;
 use crate::error::{Error, Kind, Reaction, Result};
 use crate::job::{Bounds, Cursor, Intent, Lane, LaneId, Receipt};
@@ -148,6 +150,41 @@ impl CollectionEraser {
     }
 
     async fn delete(&self, tenant: &Tenant, keys: &[Key]) -> Result<()> {
+        match self.client.grpc() {
+            Some(grpc) => self.delete_over_grpc(grpc, tenant, keys).await,
+            None => self.delete_over_rest(tenant, keys).await,
+        }
+    }
+
+    async fn delete_over_grpc(&self, grpc: &Grpc, tenant: &Tenant, keys: &[Key]) -> Result<()> {
+        let mut message = Vec::with_capacity(keys.len() * 38 + 64);
+        message.add_bytes(1, self.name.as_str().as_bytes());
+        message.add_message(2, |filter| {
+            add_ids(filter, keys.iter().map(|key| key.id.to_string()));
+        });
+        if let Some(tenant) = tenant.name() {
+            message.add_bytes(6, tenant.as_bytes());
+        }
+        let reply = self
+            .client
+            .call(grpc, GrpcMethod::BatchDelete, message.into())
+            .await?;
+        let (mut failed, mut matches, mut successful) = (0, 0, 0);
+        for field in Fields::of(&reply) {
+            match field? {
+                (2, value) => failed = value.number(),
+                (3, value) => matches = value.number(),
+                (4, value) => successful = value.number(),
+                _ => {}
+            }
+        }
+        match failed > 0 || successful != matches {
+            true => Err(not_all(&format!("{successful} of {matches} were deleted"))),
+            false => Ok(()),
+        }
+    }
+
+    async fn delete_over_rest(&self, tenant: &Tenant, keys: &[Key]) -> Result<()> {
         let ids: Vec<String> = keys.iter().map(|key| key.id.to_string()).collect();
         let body = json!({
             "match": {"class": self.name.as_str(), "where": {"path": ["id"], "operator": "ContainsAny", "valueTextArray": ids}},
@@ -179,13 +216,17 @@ impl CollectionEraser {
             let why = why.unwrap_or_else(|| {
                 format!("{} of {} were deleted", results.successful, results.matches)
             });
-            return Err(Error::transient(format!(
-                "the server did not delete every object of a batch: {why}"
-            ))
-            .with_reaction(Reaction::Suspect));
+            return Err(not_all(&why));
         }
         Ok(())
     }
+}
+
+fn not_all(why: &str) -> Error {
+    Error::transient(format!(
+        "the server did not delete every object of a batch: {why}"
+    ))
+    .with_reaction(Reaction::Suspect)
 }
 
 impl Client {

@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::client::clean;
+use super::members::members;
 use crate::error::{Error, Kind, Reaction, Result};
 use crate::model::{Key, ObjectId, Tenant, Times};
 use crate::pipe::{Vector, Visit, Walk};
@@ -49,42 +49,60 @@ struct Object<'a> {
     vectors: Option<&'a RawValue>,
 }
 
+/// A reply that is not what was asked for.
+fn not_a_page(why: &str) -> Error {
+    // The reason may quote the reply, which may be long.
+    let why = clean(why);
+    Error::transient(format!("the server gave a page that cannot be read: {why}"))
+        .with_reaction(Reaction::Suspect)
+}
+
+fn text_of(body: Bytes) -> Result<String> {
+    match String::from_utf8(body.into()) {
+        Ok(text) if text.is_empty() => Err(not_a_page("the reply is empty")),
+        Ok(text) => Ok(text),
+        Err(_) => Err(not_a_page("it is not UTF-8")),
+    }
+}
+
+impl ListedObject {
+    fn parse(object: Object<'_>, text: &str, tenant: &Tenant) -> Result<Self> {
+        Ok(ListedObject {
+            key: Key {
+                tenant: tenant.clone(),
+                id: ObjectId::parse(&object.id).map_err(|error| not_a_page(error.message()))?,
+            },
+            times: Times {
+                created: object.creation_time_unix,
+                updated: object.last_update_time_unix,
+            },
+            properties: object.properties.map(|raw| place(text, raw)),
+            vector: object.vector.map(|raw| place(text, raw)),
+            vectors: object.vectors.map(|raw| place(text, raw)),
+        })
+    }
+}
+
 impl ListedPage {
     /// Reads a reply. One that is not the expected JSON, an empty one included, is an error, never an empty page:
     /// a panic in the server's handler, or a NaN in a vector, is a 200 with an empty body.
     pub fn parse(body: Bytes, tenant: &Tenant) -> Result<Self> {
-        let not_a_page = |why: String| {
-            // The reason may quote the reply, which may be long.
-            Error::transient(format!(
-                "the server gave a page that cannot be read: {}",
-                clean(&why)
-            ))
-            .with_reaction(Reaction::Suspect)
-        };
-        let text =
-            String::from_utf8(body.into()).map_err(|_| not_a_page("it is not UTF-8".into()))?;
+        let text = text_of(body)?;
         let listed: Listed<'_> =
-            serde_json::from_str(&text).map_err(|cause| match text.is_empty() {
-                true => not_a_page("the reply is empty".into()),
-                false => not_a_page(cause.to_string()),
-            })?;
+            serde_json::from_str(&text).map_err(|cause| not_a_page(&cause.to_string()))?;
         let mut objects = Vec::with_capacity(listed.objects.len());
         for object in listed.objects {
-            objects.push(ListedObject {
-                key: Key {
-                    tenant: tenant.clone(),
-                    id: ObjectId::parse(&object.id)
-                        .map_err(|error| not_a_page(error.message().to_owned()))?,
-                },
-                times: Times {
-                    created: object.creation_time_unix,
-                    updated: object.last_update_time_unix,
-                },
-                properties: object.properties.map(|raw| place(&text, raw)),
-                vector: object.vector.map(|raw| place(&text, raw)),
-                vectors: object.vectors.map(|raw| place(&text, raw)),
-            });
+            objects.push(ListedObject::parse(object, &text, tenant)?);
         }
+        Ok(ListedPage { text, objects })
+    }
+
+    /// The reply to a request for one object, as a page of it.
+    pub fn of_one(body: Bytes, tenant: &Tenant) -> Result<Self> {
+        let text = text_of(body)?;
+        let object: Object<'_> =
+            serde_json::from_str(&text).map_err(|cause| not_a_page(&cause.to_string()))?;
+        let objects = vec![ListedObject::parse(object, &text, tenant)?];
         Ok(ListedPage { text, objects })
     }
 
@@ -99,11 +117,6 @@ impl ListedPage {
     pub fn bytes(&self) -> usize {
         self.text.len() + self.objects.len() * size_of::<ListedObject>()
     }
-
-    /// Keeps the first `count` objects.
-    pub fn truncate(&mut self, count: usize) {
-        self.objects.truncate(count);
-    }
 }
 
 /// Raw values are slices of the text they were parsed from.
@@ -113,87 +126,67 @@ fn place(text: &str, raw: &RawValue) -> Range<usize> {
 }
 
 impl ListedPage {
-    fn walk_object(&self, object: &ListedObject, visit: &mut dyn Visit) -> Result<()> {
-        visit.object(&object.key, object.times)?;
-        if let Some(properties) = &object.properties {
-            each_member(&self.text[properties.clone()], |name, raw| {
+    pub fn times(&self, index: usize) -> Times {
+        self.objects[index].times
+    }
+
+    pub fn walk_properties(&self, index: usize, visit: &mut dyn Visit) -> Result<()> {
+        match &self.objects[index].properties {
+            Some(properties) => each_member(&self.text[properties.clone()], |name, raw| {
                 visit.property(name, raw)
-            })?;
+            }),
+            None => Ok(()),
         }
+    }
+
+    fn walk_vectors(&self, object: &ListedObject, visit: &mut dyn Visit) -> Result<()> {
         if let Some(vector) = &object.vector {
             visit.vector(None, Vector::Json(&self.text[vector.clone()]))?;
         }
-        if let Some(vectors) = &object.vectors {
-            each_member(&self.text[vectors.clone()], |name, raw| {
+        match &object.vectors {
+            Some(vectors) => each_member(&self.text[vectors.clone()], |name, raw| {
                 visit.vector(Some(name), Vector::Json(raw))
-            })?;
+            }),
+            None => Ok(()),
         }
+    }
+
+    fn walk_parts(&self, index: usize, visit: &mut dyn Visit) -> Result<()> {
+        let object = &self.objects[index];
+        visit.object(&object.key, object.times)?;
+        self.walk_properties(index, visit)?;
+        self.walk_vectors(object, visit)?;
         visit.end()
+    }
+
+    /// Visits one object.
+    pub fn walk_one(&self, index: usize, visit: &mut dyn Visit) -> Result<()> {
+        let walked = self.walk_parts(index, visit);
+        walked.map_err(|error| match error.kind() {
+            // A value that nobody can write down: the server is to blame, no archive is damaged.
+            Kind::Difference => error
+                .within(format_args!(
+                    "the server gave object {}",
+                    self.objects[index].key
+                ))
+                .with_kind(Kind::SourceRefused),
+            _ => error,
+        })
     }
 }
 
 impl Walk for ListedPage {
     fn walk(&self, visit: &mut dyn Visit) -> Result<()> {
-        self.objects.iter().try_for_each(|object| {
-            self.walk_object(object, visit)
-                .map_err(|error| match error.kind() {
-                    // A value that nobody can write down: the server is to blame, no archive is damaged.
-                    Kind::Difference => error
-                        .within(format_args!("the server gave object {}", object.key))
-                        .with_kind(Kind::SourceRefused),
-                    _ => error,
-                })
-        })
+        (0..self.objects.len()).try_for_each(|index| self.walk_one(index, visit))
     }
 }
 
-/// Several replies one after another: a page may span tenants.
-pub(super) struct ListedPages(pub Vec<ListedPage>);
-
-impl Walk for ListedPages {
-    fn walk(&self, visit: &mut dyn Visit) -> Result<()> {
-        self.0.iter().try_for_each(|page| page.walk(visit))
-    }
-}
-
-/// Calls `take` with name and raw value of each member of a JSON object; `null` has none.
 fn each_member(json: &str, take: impl FnMut(&str, &str) -> Result<()>) -> Result<()> {
-    struct Members<F> {
-        take: F,
-        failed: Option<Error>,
-    }
-    impl<'de, F: FnMut(&str, &str) -> Result<()>> Visitor<'de> for &mut Members<F> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<(), A::Error> {
-            while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-                let raw: &'de RawValue = map.next_value()?;
-                if let Err(error) = (self.take)(&name, raw.get()) {
-                    self.failed = Some(error);
-                    return Err(serde::de::Error::custom("stopped"));
-                }
-            }
-            Ok(())
-        }
-    }
-    if json == "null" {
-        return Ok(());
-    }
-    let mut members = Members { take, failed: None };
-    let parsed = serde_json::Deserializer::from_str(json).deserialize_map(&mut members);
-    match (members.failed.take(), parsed) {
-        (Some(error), _) => Err(error),
-        (None, Err(cause)) => Err(Error::transient(
-            "the server gave an object that cannot be read",
-        )
-        .with_reaction(Reaction::Suspect)
-        .with_cause(cause)),
-        (None, Ok(())) => Ok(()),
-    }
+    members(json, take, |cause| {
+        Error::transient("the server gave an object that cannot be read")
+            .with_reaction(Reaction::Suspect)
+            .with_cause(cause)
+    })
 }
 
 #[cfg(test)]

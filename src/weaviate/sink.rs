@@ -1,27 +1,29 @@
-//! A collection as the end that is written, over REST.
+//! A collection as the end that is written.
 //!
 //! A batch is one upsert of complete objects, so repeating it changes nothing (but times). Results are read per
-//! object; a batch that is refused as a whole is split down to the object that is to blame. What was refused is
-//! read back: FAILED does not mean that it was not stored. From time to time, and after every lost connection, the
+//! object; a batch that is refused as a whole is split down to the object that is to blame. What gRPC refused is offered
+//! over REST, which takes some values that gRPC does not. What was refused then is read back: FAILED does not mean that it
+//! was not stored. From time to time, and after every lost connection, the
 //! incarnation is checked: a collection that was dropped would be rebuilt by auto-schema, with SUCCESS for all.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use serde::Deserialize;
-
 use super::api::Collection;
-use super::client::{Client, Role, clean};
+use super::client::{Client, Role};
+use super::grpc::Method;
 use super::incarnation::{Incarnation, replaced};
-use super::properties::{PropertyRules, Spelling};
+use super::outcomes::{Outcome, of_grpc, of_rest};
+use super::properties::PropertyRules;
+use super::request::{Language, Request, RequestWriter};
 use super::schema::definitions_match;
 use crate::error::{Error, Kind, Reaction, Result};
 use crate::job::{Lane, LaneId, Receipt};
 use crate::model::{CollectionName, Definition, Key, Times};
-use crate::pipe::{Appetite, Applied, Page, Reject, Sink, Vector, Visit};
+use crate::pipe::{Appetite, Applied, Page, Reject, Sink, Vector, Visit, Walk};
 
 /// How long the last look at the collection is trusted.
 const INCARNATION_IS_FRESH: Duration = Duration::from_secs(30);
@@ -29,9 +31,6 @@ const INCARNATION_IS_FRESH: Duration = Duration::from_secs(30);
 const SUSPECT_TRIES: u32 = 3;
 /// So often a suspected object fails while another one is taken before it is refused.
 const TRIALS: u32 = 6;
-
-const OPENING: &[u8] = b"{\"objects\":[";
-const CLOSING: &[u8] = b"]}";
 
 /// One collection, written.
 pub struct CollectionSink {
@@ -44,17 +43,18 @@ pub struct CollectionSink {
     checked_at: AtomicU64,
     /// Objects that the server took so far.
     accepted: AtomicU64,
+    is_effect_seen: AtomicBool,
 }
 
 /// A request being gathered.
 pub struct Batch {
     lane: LaneId,
     seq: u64,
-    /// The request as far as it is written: its opening and the objects.
-    text: Vec<u8>,
-    /// The complete request.
-    request: Option<Bytes>,
-    objects: Vec<(Key, Range<usize>)>,
+    request: Request,
+    /// The same objects, for a request in the other language.
+    pages: Vec<Arc<dyn Walk>>,
+    /// What gRPC refused, offered over REST.
+    second: Option<Box<Batch>>,
     /// Accounted for: by a split, by an earlier try, or never sendable.
     settled: Vec<Option<Outcome>>,
     read_back: usize,
@@ -62,12 +62,6 @@ pub struct Batch {
     /// How many objects the server had taken in all when nothing of this batch was last taken.
     accepted_at_failure: Option<u64>,
     unreadable: Vec<Reject>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Outcome {
-    Accepted,
-    Rejected(String),
 }
 
 impl CollectionSink {
@@ -86,6 +80,7 @@ impl CollectionSink {
             began: Instant::now(),
             checked_at: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
+            is_effect_seen: AtomicBool::new(false),
         })
     }
 
@@ -200,26 +195,131 @@ impl CollectionSink {
     }
 
     async fn send(&self, batch: &mut Batch, range: Range<usize>) -> Result<()> {
-        let reply = self.client.store(batch.body(&range)).await?;
-        let outcomes = read_results(&reply, &batch.objects[range.clone()])?;
+        let message = batch.request.part(&range);
+        let outcomes = match (batch.request.language(), self.client.grpc()) {
+            (Language::Grpc, Some(grpc)) => {
+                let reply = self
+                    .client
+                    .call(grpc, Method::BatchObjects, message)
+                    .await?;
+                of_grpc(&reply, range.len())?
+            }
+            _ => {
+                let reply = self.client.store(message).await?;
+                let keys: Vec<&Key> = batch.request.keys().collect();
+                of_rest(&reply, keys[range.clone()].iter().copied())?
+            }
+        };
         let accepted = outcomes
             .iter()
             .filter(|outcome| **outcome == Outcome::Accepted)
             .count();
         self.accepted.fetch_add(accepted as u64, Ordering::Relaxed);
+        self.see_effect(batch, &range, &outcomes).await?;
         for (index, outcome) in range.zip(outcomes) {
             batch.settled[index] = Some(outcome);
         }
         Ok(())
     }
 
+    /// Once in a run: what gRPC took must be there for REST, or it went to another server.
+    async fn see_effect(
+        &self,
+        batch: &Batch,
+        range: &Range<usize>,
+        outcomes: &[Outcome],
+    ) -> Result<()> {
+        let taken = range
+            .clone()
+            .zip(outcomes)
+            .find(|(_, outcome)| **outcome == Outcome::Accepted);
+        let (Language::Grpc, Some((index, _))) = (batch.request.language(), taken) else {
+            return Ok(());
+        };
+        if self.is_effect_seen.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let key = batch.request.key(index);
+        if !self.client.has_object(&self.name, key).await? {
+            return Err(Error::new(
+                Kind::TargetRefused,
+                format!(
+                    "gRPC took object {key} and {} does not have it",
+                    self.client.address()
+                ),
+            )
+            .with_hint("gRPC may lead to another server: pass --grpc-url, or --transport rest"));
+        }
+        self.is_effect_seen.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn language(&self) -> Language {
+        match self.client.has_grpc() {
+            true => Language::Grpc,
+            false => Language::Rest,
+        }
+    }
+
+    /// Adds what `walk` visits to the request.
+    fn write(
+        &self,
+        batch: &mut Batch,
+        walk: impl FnOnce(&mut RequestWriter<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let mut writer = RequestWriter::new(&mut batch.request, &self.name, &self.rules);
+        walk(&mut writer)?;
+        let refusals = std::mem::take(&mut writer.refusals);
+        let settled = refusals
+            .into_iter()
+            .map(|refusal| refusal.map(Outcome::Rejected));
+        batch.settled.extend(settled);
+        Ok(())
+    }
+
+    /// What gRPC refused may be sent over REST: an `int` of 2^63, for one, has no exact form in its messages.
+    async fn offer_again(&self, batch: &mut Batch) -> Result<()> {
+        if batch.request.language() == Language::Rest {
+            return Ok(());
+        }
+        let mut second = match batch.second.take() {
+            Some(second) => second,
+            None => Box::new(self.second(batch)?),
+        };
+        let settled = self.settle(&mut second).await;
+        if settled.is_ok() {
+            batch.take_over(&second);
+        }
+        batch.second = Some(second);
+        settled
+    }
+
+    /// The rejected objects of a batch in the language of REST.
+    fn second(&self, batch: &Batch) -> Result<Batch> {
+        let mut second = Batch::new(Language::Rest, batch.lane, batch.seq);
+        let rejected = batch.rejected();
+        if rejected.is_empty() {
+            return Ok(second);
+        }
+        for page in &batch.pages {
+            self.write(&mut second, |writer| {
+                page.walk(&mut Only {
+                    wanted: &rejected,
+                    is_wanted: false,
+                    visit: writer,
+                })
+            })?;
+        }
+        Ok(second)
+    }
+
     /// FAILED may have been stored after all: what can be read back equal in id counts as refused only if it is not there
     /// or not as it was sent; the server's words are kept.
     async fn read_back_rejects(&self, batch: &mut Batch) -> Result<()> {
-        while batch.read_back < batch.objects.len() {
+        while batch.read_back < batch.request.len() {
             let index = batch.read_back;
             if let Some(Outcome::Rejected(reason)) = &batch.settled[index] {
-                let key = batch.objects[index].0.clone();
+                let key = batch.request.key(index).clone();
                 let is_there = self.client.object(&self.name, &key).await?.is_some();
                 let found = if is_there {
                     "; an object of this id is in the collection"
@@ -241,10 +341,92 @@ fn halve(range: Range<usize>, ranges: &mut Vec<Range<usize>>) {
     ranges.push(range.start..middle);
 }
 
+/// Visits the wanted objects alone.
+struct Only<'a> {
+    wanted: &'a BTreeSet<Key>,
+    is_wanted: bool,
+    visit: &'a mut dyn Visit,
+}
+
+impl Visit for Only<'_> {
+    fn object(&mut self, key: &Key, times: Times) -> Result<()> {
+        self.is_wanted = self.wanted.contains(key);
+        match self.is_wanted {
+            true => self.visit.object(key, times),
+            false => Ok(()),
+        }
+    }
+
+    fn property(&mut self, name: &str, json: &str) -> Result<()> {
+        match self.is_wanted {
+            true => self.visit.property(name, json),
+            false => Ok(()),
+        }
+    }
+
+    fn vector(&mut self, name: Option<&str>, vector: Vector<'_>) -> Result<()> {
+        match self.is_wanted {
+            true => self.visit.vector(name, vector),
+            false => Ok(()),
+        }
+    }
+
+    fn end(&mut self) -> Result<()> {
+        match self.is_wanted {
+            true => self.visit.end(),
+            false => Ok(()),
+        }
+    }
+}
+
+fn span(request: &Request) -> Option<(Key, Key)> {
+    let mut keys = request.keys();
+    let first = keys.next()?;
+    let last = keys.next_back().unwrap_or(first);
+    Some((first.clone(), last.clone()))
+}
+
 impl Batch {
+    fn new(language: Language, lane: LaneId, seq: u64) -> Self {
+        Batch {
+            lane,
+            seq,
+            request: Request::new(language),
+            pages: Vec::new(),
+            second: None,
+            settled: Vec::new(),
+            read_back: 0,
+            suspicion: None,
+            accepted_at_failure: None,
+            unreadable: Vec::new(),
+        }
+    }
+
+    fn rejected(&self) -> BTreeSet<Key> {
+        let outcomes = self.request.keys().zip(&self.settled);
+        outcomes
+            .filter(|(_, outcome)| matches!(outcome, Some(Outcome::Rejected(_))))
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
+    /// What the second try achieved. A key that a batch holds twice is stored as its last object.
+    fn take_over(&mut self, second: &Batch) {
+        let outcomes = second.request.keys().zip(&second.settled);
+        let accepted: BTreeSet<&Key> = outcomes
+            .filter(|(_, outcome)| **outcome == Some(Outcome::Accepted))
+            .map(|(key, _)| key)
+            .collect();
+        for (key, outcome) in self.request.keys().zip(&mut self.settled) {
+            if accepted.contains(key) {
+                *outcome = Some(Outcome::Accepted);
+            }
+        }
+    }
+
     fn unsettled(&self) -> Vec<Range<usize>> {
         let mut ranges: Vec<Range<usize>> = Vec::new();
-        for index in (0..self.objects.len()).filter(|index| self.settled[*index].is_none()) {
+        for index in (0..self.request.len()).filter(|index| self.settled[*index].is_none()) {
             match ranges.last_mut() {
                 Some(range) if range.end == index => range.end += 1,
                 _ => ranges.push(index..index + 1),
@@ -252,37 +434,6 @@ impl Batch {
         }
         ranges.reverse();
         ranges
-    }
-
-    /// The request for a part of the batch; all of it is not copied.
-    fn body(&mut self, range: &Range<usize>) -> Bytes {
-        let whole = self.whole();
-        if *range == (0..self.objects.len()) {
-            return whole;
-        }
-        let objects = &self.objects[range.clone()];
-        let bytes: usize = objects.iter().map(|(_, place)| place.len() + 1).sum();
-        let mut body = Vec::with_capacity(bytes + 16);
-        body.extend_from_slice(OPENING);
-        for (index, (_, place)) in objects.iter().enumerate() {
-            if index > 0 {
-                body.push(b',');
-            }
-            body.extend_from_slice(&whole[place.clone()]);
-        }
-        body.extend_from_slice(CLOSING);
-        body.into()
-    }
-
-    /// The request for the whole batch, which is complete from now on.
-    fn whole(&mut self) -> Bytes {
-        let text = &mut self.text;
-        self.request
-            .get_or_insert_with(|| {
-                text.extend_from_slice(CLOSING);
-                std::mem::take(text).into()
-            })
-            .clone()
     }
 
     /// True if the same failure came often enough to lie in the request itself.
@@ -300,96 +451,6 @@ impl Batch {
     }
 }
 
-#[derive(Deserialize)]
-struct StoredObject<'a> {
-    #[serde(borrow)]
-    id: std::borrow::Cow<'a, str>,
-    result: StoredResult,
-}
-
-#[derive(Deserialize)]
-struct StoredResult {
-    status: String,
-    errors: Option<StoredErrors>,
-}
-
-#[derive(Deserialize)]
-struct StoredErrors {
-    error: Option<Vec<StoredError>>,
-}
-
-#[derive(Deserialize)]
-struct StoredError {
-    message: String,
-}
-
-/// Failures of single objects that lie in the server's state, not in the object: the batch is tried again.
-/// Up to 1.39 a read-only shard reports only its first object as failed and stores none of the others either.
-const PASSING: [&str; 5] = [
-    "store is read-only",
-    "cannot reach enough replicas",
-    "cannot achieve consistency level",
-    "context deadline exceeded",
-    "not enough memory",
-];
-
-/// One outcome per object, in order. A reply that does not account for each is no success.
-fn read_results(reply: &[u8], objects: &[(Key, Range<usize>)]) -> Result<Vec<Outcome>> {
-    let unreadable = |why: &str| {
-        Error::transient(format!(
-            "the server's reply to a batch cannot be read: {}",
-            clean(why)
-        ))
-        .with_reaction(Reaction::Suspect)
-    };
-    if reply.is_empty() {
-        return Err(unreadable("it is empty"));
-    }
-    let stored: Vec<StoredObject<'_>> =
-        serde_json::from_slice(reply).map_err(|cause| unreadable(&cause.to_string()))?;
-    if stored.len() != objects.len() {
-        return Err(unreadable(&format!(
-            "it has {} results for {} objects",
-            stored.len(),
-            objects.len()
-        )));
-    }
-    let mut outcomes = Vec::with_capacity(stored.len());
-    for (stored, (key, _)) in stored.iter().zip(objects) {
-        if stored.id != key.id.to_string() {
-            return Err(unreadable(&format!(
-                "it speaks of object {} instead of {key}",
-                stored.id
-            )));
-        }
-        outcomes.push(outcome(&stored.result)?);
-    }
-    Ok(outcomes)
-}
-
-fn outcome(result: &StoredResult) -> Result<Outcome> {
-    let messages: Vec<&str> = result
-        .errors
-        .iter()
-        .flat_map(|errors| errors.error.iter().flatten())
-        .map(|error| error.message.as_str())
-        .collect();
-    if result.status == "SUCCESS" && messages.is_empty() {
-        return Ok(Outcome::Accepted);
-    }
-    let reason = if messages.is_empty() {
-        format!("status {}", result.status)
-    } else {
-        messages.join("; ")
-    };
-    match PASSING.iter().any(|passing| reason.contains(passing)) {
-        true => Err(Error::transient(format!(
-            "the server cannot store objects now: {reason}"
-        ))),
-        false => Ok(Outcome::Rejected(reason)),
-    }
-}
-
 impl Sink for CollectionSink {
     type Batch = Batch;
     const INTENDS: bool = true;
@@ -399,30 +460,14 @@ impl Sink for CollectionSink {
     const FOOTPRINT: usize = 6;
 
     fn begin(&self, lane: &Lane) -> Batch {
-        Batch {
-            lane: lane.id,
-            seq: lane.seq,
-            text: OPENING.to_vec(),
-            request: None,
-            objects: Vec::new(),
-            settled: Vec::new(),
-            read_back: 0,
-            suspicion: None,
-            accepted_at_failure: None,
-            unreadable: Vec::new(),
-        }
+        Batch::new(self.language(), lane.id, lane.seq)
     }
 
     fn append(&self, batch: &mut Batch, page: &Page) -> Result<Appetite> {
-        let mut writer = RequestWriter {
-            sink: self,
-            batch,
-            is_first_member: true,
-            legacy: Vec::new(),
-            named: Vec::new(),
-            refusal: None,
-        };
-        page.objects.walk(&mut writer)?;
+        self.write(batch, |writer| page.objects.walk(writer))?;
+        if self.language() == Language::Grpc {
+            batch.pages.push(page.objects.clone());
+        }
         batch.unreadable.extend_from_slice(&page.unreadable);
         // A page is a request: more in one only adds latency.
         Ok(Appetite::Full)
@@ -435,6 +480,7 @@ impl Sink for CollectionSink {
             self.distrust();
         }
         settled?;
+        self.offer_again(batch).await?;
         self.read_back_rejects(batch).await?;
         Ok(applied(batch))
     }
@@ -446,9 +492,9 @@ impl Sink for CollectionSink {
 }
 
 fn applied(batch: &mut Batch) -> Applied {
-    let request = batch.whole();
+    let request = batch.request.whole();
     let mut rejects = batch.unreadable.clone();
-    for ((key, _), outcome) in batch.objects.iter().zip(&batch.settled) {
+    for (key, outcome) in batch.request.keys().zip(&batch.settled) {
         if let Some(Outcome::Rejected(reason)) = outcome {
             rejects.push(Reject {
                 key: key.clone(),
@@ -457,18 +503,14 @@ fn applied(batch: &mut Batch) -> Applied {
         }
     }
     let rejected = rejects.len() as u32;
-    let count = (batch.objects.len() + batch.unreadable.len()) as u32;
+    let count = (batch.request.len() + batch.unreadable.len()) as u32;
     let receipt = Receipt {
         lane: batch.lane,
         seq: batch.seq,
         place: None,
         count,
         bytes: request.len() as u64,
-        span: batch
-            .objects
-            .first()
-            .zip(batch.objects.last())
-            .map(|(first, last)| (first.0.clone(), last.0.clone())),
+        span: span(&batch.request),
         hash: *blake3::hash(&request).as_bytes(),
         accepted: count - rejected,
         rejected,
@@ -476,150 +518,4 @@ fn applied(batch: &mut Batch) -> Applied {
         tenants: Vec::new(),
     };
     Applied { receipt, rejects }
-}
-
-/// Writes each object of a page as the server wants it.
-struct RequestWriter<'a> {
-    sink: &'a CollectionSink,
-    batch: &'a mut Batch,
-    is_first_member: bool,
-    /// The vectors, gathered while the properties are written.
-    legacy: Vec<u8>,
-    named: Vec<u8>,
-    refusal: Option<String>,
-}
-
-impl RequestWriter<'_> {
-    fn member(text: &mut Vec<u8>, is_first: &mut bool, name: &str) -> Result<()> {
-        if !std::mem::take(is_first) {
-            text.push(b',');
-        }
-        serde_json::to_writer(&mut *text, name).map_err(unwritable)?;
-        text.push(b':');
-        Ok(())
-    }
-}
-
-fn unwritable(cause: serde_json::Error) -> Error {
-    Error::new(Kind::Failed, "a value cannot be written as JSON").with_cause(cause)
-}
-
-impl Visit for RequestWriter<'_> {
-    fn object(&mut self, key: &Key, _: Times) -> Result<()> {
-        let text = &mut self.batch.text;
-        if !self.batch.objects.is_empty() {
-            text.push(b',');
-        }
-        let begin = text.len();
-        self.is_first_member = true;
-        self.legacy.clear();
-        self.named.clear();
-        self.refusal = None;
-        text.extend_from_slice(
-            format!("{{\"class\":\"{}\",\"id\":\"{}\"", self.sink.name, key.id).as_bytes(),
-        );
-        if let Some(tenant) = key.tenant.name() {
-            text.extend_from_slice(b",\"tenant\":");
-            serde_json::to_writer(&mut *text, tenant).map_err(unwritable)?;
-        }
-        text.extend_from_slice(b",\"properties\":{");
-        self.batch.objects.push((key.clone(), begin..begin));
-        Ok(())
-    }
-
-    fn property(&mut self, name: &str, json: &str) -> Result<()> {
-        let spelling = self.sink.rules.spell(name, json)?;
-        let json = match &spelling {
-            Spelling::AsRead => json,
-            Spelling::Other(json) => json,
-            Spelling::Leave => return Ok(()),
-        };
-        let text = &mut self.batch.text;
-        Self::member(text, &mut self.is_first_member, name)?;
-        text.extend_from_slice(json.as_bytes());
-        Ok(())
-    }
-
-    fn vector(&mut self, name: Option<&str>, vector: Vector<'_>) -> Result<()> {
-        let out = match name {
-            Some(name) => {
-                let mut is_first = self.named.is_empty();
-                Self::member(&mut self.named, &mut is_first, name)?;
-                &mut self.named
-            }
-            None => &mut self.legacy,
-        };
-        if !write_vector(out, vector) {
-            let which = name.map_or("the vector".to_owned(), |name| format!("vector `{name}`"));
-            self.refusal = Some(format!(
-                "{which} holds NaN or infinity, which REST cannot carry"
-            ));
-        }
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<()> {
-        let text = &mut self.batch.text;
-        text.push(b'}');
-        if !self.legacy.is_empty() {
-            text.extend_from_slice(b",\"vector\":");
-            text.extend_from_slice(&self.legacy);
-        }
-        if !self.named.is_empty() {
-            text.extend_from_slice(b",\"vectors\":{");
-            text.extend_from_slice(&self.named);
-            text.push(b'}');
-        }
-        text.push(b'}');
-        let end = text.len();
-        if let Some((_, place)) = self.batch.objects.last_mut() {
-            place.end = end;
-        }
-        self.batch
-            .settled
-            .push(self.refusal.take().map(Outcome::Rejected));
-        Ok(())
-    }
-}
-
-/// Writes a vector as decimal text that reads back bit for bit; false if REST cannot carry it.
-fn write_vector(out: &mut Vec<u8>, vector: Vector<'_>) -> bool {
-    match vector {
-        Vector::Json(json) if json.starts_with('{') => false,
-        Vector::Json(json) => {
-            out.extend_from_slice(json.as_bytes());
-            true
-        }
-        Vector::Single(bytes) => write_row(out, bytes),
-        Vector::Multi { dimensions, rows } => {
-            out.push(b'[');
-            for (index, row) in rows.chunks_exact(dimensions.max(1) * 4).enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                if !write_row(out, row) {
-                    return false;
-                }
-            }
-            out.push(b']');
-            true
-        }
-    }
-}
-
-fn write_row(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
-    out.push(b'[');
-    let mut buffer = zmij::Buffer::new();
-    for (index, number) in bytes.chunks_exact(4).enumerate() {
-        let number = f32::from_le_bytes([number[0], number[1], number[2], number[3]]);
-        if !number.is_finite() {
-            return false;
-        }
-        if index > 0 {
-            out.push(b',');
-        }
-        out.extend_from_slice(buffer.format_finite(number).as_bytes());
-    }
-    out.push(b']');
-    true
 }

@@ -1,4 +1,4 @@
-//! A collection as the end that is read, over REST.
+//! A collection as the end that is read.
 //!
 //! A lane is a range of keys; a page may span tenants. The end of a tenant is proven by a page without objects:
 //! a short one proves nothing. Borders for splits are found by galloping from the spacing of the page just read,
@@ -7,9 +7,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::api::Listing;
 use super::client::Client;
-use super::listing::{ListedPage, ListedPages};
+use super::reading::{ReadPage, ReadPages, ReadPlan, Wish};
 use crate::error::{Error, Kind, Reaction, Result};
 use crate::job::{Bounds, Cursor, Intent, Lane};
 use crate::model::{CollectionName, Key, ObjectId, Tenant};
@@ -32,7 +31,7 @@ pub struct CollectionSource {
     name: CollectionName,
     /// Sorted; one [`Tenant::NONE`] for a collection without tenants.
     tenants: Vec<Tenant>,
-    with_vectors: bool,
+    plan: ReadPlan,
     /// The most objects that the server gives at once, as far as is known.
     cap: AtomicU32,
 }
@@ -43,14 +42,14 @@ impl CollectionSource {
         client: Arc<Client>,
         name: CollectionName,
         mut tenants: Vec<Tenant>,
-        with_vectors: bool,
+        plan: ReadPlan,
     ) -> Self {
         tenants.sort();
         CollectionSource {
             client,
             name,
             tenants,
-            with_vectors,
+            plan,
             cap: AtomicU32::new(u32::MAX),
         }
     }
@@ -60,25 +59,30 @@ impl CollectionSource {
         tenant: &Tenant,
         after: Option<ObjectId>,
         limit: u32,
-        with_vectors: bool,
-    ) -> Result<ListedPage> {
+        plan: ReadPlan,
+    ) -> Result<ReadPage> {
         loop {
-            let limit = limit.min(self.cap.load(Ordering::Relaxed));
-            let listing = Listing {
+            let wish = Wish {
                 collection: &self.name,
                 tenant,
                 after,
-                limit,
-                with_vectors,
+                limit: limit.min(self.cap.load(Ordering::Relaxed)),
             };
-            match self.client.list(&listing).await {
+            match self.client.read_page(plan, &wish).await {
                 // The server's cap is not published: half as many, until it is met. A smaller page ends nothing.
                 Err(error)
-                    if error.reaction() == Reaction::TooLarge && is_capped(&error) && limit > 1 =>
+                    if error.reaction() == Reaction::TooLarge
+                        && is_capped(&error)
+                        && wish.limit > 1 =>
                 {
-                    self.cap.fetch_min(limit / 2, Ordering::Relaxed);
+                    self.cap.fetch_min(wish.limit / 2, Ordering::Relaxed);
                 }
-                page => return ListedPage::parse(page?, tenant),
+                // What one protocol cannot give alone, the other may.
+                Err(error) if is_suspect(&error) && wish.limit == 1 && plan.has_vectors() => {
+                    let other = self.client.read_page(ReadPlan::Rest, &wish).await;
+                    return other.map_err(|_| error);
+                }
+                page => return page,
             }
         }
     }
@@ -112,7 +116,7 @@ impl CollectionSource {
                     .filter(|key| key.tenant == *tenant)
                     .map(|key| key.id);
                 let listed = self
-                    .list(tenant, after, budget.objects - objects, self.with_vectors)
+                    .list(tenant, after, budget.objects - objects, self.plan)
                     .await;
                 let mut page = match listed {
                     Ok(page) => page,
@@ -122,17 +126,17 @@ impl CollectionSource {
                     }
                     Err(error) => return Err(error),
                 };
-                let read = page.len();
-                page.truncate(
-                    page.keys()
-                        .take_while(|key| until.is_none_or(|until| *key <= until))
-                        .count(),
-                );
+                let read = page.given();
                 check_order(&page, position.as_ref())?;
+                let within = page
+                    .keys()
+                    .take_while(|key| until.is_none_or(|until| *key <= until))
+                    .count();
+                let is_tenant_read = read == 0 || within < page.len();
+                page.truncate(within);
                 if let Some(last) = page.keys().last() {
                     position = Some(last.clone());
                 }
-                let is_tenant_read = read == 0 || page.len() < read;
                 if page.len() > 0 {
                     objects += page.len() as u32;
                     bytes += page.bytes();
@@ -158,7 +162,9 @@ impl CollectionSource {
 
     /// The first object after `id`, if any.
     async fn probe(&self, tenant: &Tenant, id: ObjectId) -> Result<Option<ObjectId>> {
-        let page = self.list(tenant, Some(id), 1, false).await?;
+        let page = self
+            .list(tenant, Some(id), 1, ReadPlan::PropertiesOverRest)
+            .await?;
         Ok(page.keys().next().map(|key| key.id))
     }
 
@@ -217,7 +223,7 @@ impl CollectionSource {
 
     /// What can be seen of the object after `after`.
     async fn look_at_next(&self, tenant: &Tenant, after: Option<ObjectId>) -> Result<Next> {
-        match self.list(tenant, after, 1, self.with_vectors).await {
+        match self.list(tenant, after, 1, self.plan).await {
             Ok(page) if page.len() == 0 => Ok(Next::None),
             Ok(_) => Ok(Next::Readable),
             Err(error) if error.reaction() == Reaction::Suspect => Ok(Next::Unreadable),
@@ -250,6 +256,10 @@ impl CollectionSource {
     }
 }
 
+fn is_suspect(error: &Error) -> bool {
+    error.reaction() == Reaction::Suspect
+}
+
 fn is_capped(error: &Error) -> bool {
     error.message().contains("query maximum results exceeded")
 }
@@ -267,7 +277,7 @@ fn end_of(tenant: &Tenant, until: Option<&Key>) -> Key {
 }
 
 /// The cursor only goes forward; a reply that does not would be read for ever.
-fn check_order(page: &ListedPage, after: Option<&Key>) -> Result<()> {
+fn check_order(page: &ReadPage, after: Option<&Key>) -> Result<()> {
     let mut last = after;
     for key in page.keys() {
         if last.is_some_and(|last| key <= last) {
@@ -281,10 +291,10 @@ fn check_order(page: &ListedPage, after: Option<&Key>) -> Result<()> {
     Ok(())
 }
 
-fn collect(pages: Vec<ListedPage>, position: Option<Key>, bytes: usize, is_last: bool) -> Page {
+fn collect(pages: Vec<ReadPage>, position: Option<Key>, bytes: usize, is_last: bool) -> Page {
     Page {
-        keys: pages.iter().flat_map(ListedPage::keys).cloned().collect(),
-        objects: Arc::new(ListedPages(pages)),
+        keys: pages.iter().flat_map(ReadPage::keys).cloned().collect(),
+        objects: Arc::new(ReadPages(pages)),
         unreadable: Vec::new(),
         end: position.map_or(Cursor::Start, Cursor::After),
         bytes,
@@ -389,8 +399,7 @@ impl Source for CollectionSource {
                 Next::Unreadable => {}
             }
             // The object is to blame only if a page can be had elsewhere: behind the last id there is an empty one.
-            self.list(tenant, Some(ObjectId::MAX), 1, self.with_vectors)
-                .await?;
+            self.list(tenant, Some(ObjectId::MAX), 1, self.plan).await?;
             let Some(id) = self.first_id(tenant, after).await? else {
                 continue;
             };

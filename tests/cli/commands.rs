@@ -258,8 +258,9 @@ fn completions_and_manual_pages_are_printed_and_written() {
 fn the_sandbox_prints_its_address_serves_and_ends_at_a_signal() {
     let world = World::with(0);
     let running = world.start("sandbox --port 0 --objects 250 --dims 3");
-    let url = running.prints().trim().to_owned();
-    assert!(url.starts_with("http://127.0.0.1:"), "{url}");
+    let said = running.prints();
+    let url = said.lines().next().unwrap_or_default();
+    assert!(url.starts_with("http://127.0.0.1:"), "{said}");
     let listed = world.run(&format!("col ls --url {url}")).with(0).stdout;
     assert!(
         listed.contains("Article") && listed.contains(" 250 "),

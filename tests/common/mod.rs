@@ -68,6 +68,7 @@ pub fn backup_request(url: &str, collection: &str, destination: &Path) -> Backup
         format: Format::Json,
         codec: Codec::None,
         with_data: true,
+        verify: false,
         with_vectors: true,
         tenants: Vec::new(),
         skip_inactive: false,
@@ -80,6 +81,7 @@ pub fn restore_request(url: &str, archive: &Path, name: Option<&str>) -> Restore
         archive: archive.to_owned(),
         name: name.map(|name| CollectionName::parse(name).unwrap()),
         skip_data: false,
+        verify: false,
         merge: false,
         force_schema: false,
     }

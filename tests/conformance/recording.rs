@@ -12,14 +12,46 @@ pub struct Exchange {
     pub seq: u64,
     pub note: String,
     pub protocol: String,
+    request: Box<RawValue>,
+    response: Box<RawValue>,
     #[serde(default)]
-    pub request: Option<Request>,
-    #[serde(default)]
-    pub response: Option<Response>,
+    pub events: Vec<Event>,
     #[serde(default)]
     pub volatile: Vec<String>,
     #[serde(default)]
     pub unordered: Vec<String>,
+}
+
+impl Exchange {
+    pub fn rest(&self) -> (Request, Response) {
+        (read(&self.request), read(&self.response))
+    }
+
+    pub fn call(&self) -> (CallRequest, Value) {
+        (read(&self.request), read(&self.response))
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(source: &RawValue) -> T {
+    serde_json::from_str(source.get()).expect("a request or a response")
+}
+
+/// A gRPC call; the bytes of its message are what counts.
+#[derive(Deserialize)]
+pub struct CallRequest {
+    pub method: String,
+    pub base64: Option<String>,
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Something that happened on a stream.
+#[derive(Deserialize)]
+pub struct Event {
+    pub dir: String,
+    pub base64: Option<String>,
+    #[serde(default)]
+    pub message: Value,
 }
 
 #[derive(Deserialize)]

@@ -16,7 +16,7 @@ use elysiactl::format::Codec;
 use elysiactl::job::{Bounds, Cursor, Lane, Pass};
 use elysiactl::model::{CollectionName, Key, ObjectId, Tenant};
 use elysiactl::pipe::{Budget, Source};
-use elysiactl::weaviate::{Client, CollectionSource, Connection, Role};
+use elysiactl::weaviate::{Client, CollectionSource, Connection, ReadPlan, Role};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collection_comes_back_equal_in_every_format_and_compression() {
@@ -66,7 +66,7 @@ async fn a_lane_comes_to_its_end_although_a_page_is_larger_than_its_budget() {
     let sandbox = sandbox_with("Article", 300).await;
     let client = Arc::new(Client::new(&Connection::to(sandbox.url()), Role::Source).unwrap());
     let name = CollectionName::parse("Article").unwrap();
-    let source = CollectionSource::new(client, name, vec![Tenant::NONE], true);
+    let source = CollectionSource::new(client, name, vec![Tenant::NONE], ReadPlan::Rest);
     let middle = Key::of(ObjectId::from_u128(u128::MAX / 2));
     let bounds = Bounds::Keys {
         after: None,

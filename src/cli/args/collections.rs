@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::backup::BackupArgs;
+use super::diff::DiffArgs;
 use super::job::{ResumeArgs, TuningArgs};
 use super::restore::{RestoreArgs, VerifyArgs};
 use super::values;
@@ -33,6 +34,8 @@ pub enum ColCommand {
     Clear(Box<ClearArgs>),
     #[allow(missing_docs)]
     Verify(VerifyArgs),
+    #[allow(missing_docs)]
+    Diff(Box<DiffArgs>),
 }
 
 /// `col ls`.
@@ -148,7 +151,8 @@ impl ColCommand {
             ColCommand::Show(_)
             | ColCommand::Create(_)
             | ColCommand::Rm(_)
-            | ColCommand::Verify(_) => Ok(()),
+            | ColCommand::Verify(_)
+            | ColCommand::Diff(_) => Ok(()),
         }
     }
 
@@ -160,7 +164,10 @@ impl ColCommand {
             ColCommand::Clear(args) => args.dry_run,
             ColCommand::Create(args) => args.dry_run,
             ColCommand::Rm(args) => args.dry_run,
-            ColCommand::Ls(_) | ColCommand::Show(_) | ColCommand::Verify(_) => false,
+            ColCommand::Ls(_)
+            | ColCommand::Show(_)
+            | ColCommand::Verify(_)
+            | ColCommand::Diff(_) => false,
         }
     }
 }

@@ -32,6 +32,17 @@ impl Environment {
         Environment(variables.into_iter().map(owned).collect())
     }
 
+    /// These without those that say where a server is and with which key: they are about one server, not about two.
+    pub fn without_server(&self) -> Self {
+        let is_about_server =
+            |name: &str| name.starts_with("WEAVIATE_") || name.starts_with("WCD_");
+        let kept = self.0.iter().filter(|(name, _)| !is_about_server(name));
+        Environment(
+            kept.map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+        )
+    }
+
     /// The value of `name`; an empty one counts as not set.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0

@@ -5,6 +5,7 @@
 
 pub mod backup;
 pub mod collections;
+pub mod diff;
 mod environment;
 pub mod globals;
 pub mod job;

@@ -142,7 +142,7 @@ impl RestoreArgs {
 /// Check that an archive is whole, or that a collection still equals it
 #[derive(Args, Clone, Debug)]
 #[command(
-    after_help = "Example:\n  elysiactl col verify ./backups/Article_full_20260201_103000.json"
+    after_help = "Example:\n  elysiactl col verify ./backups/Article_full_20260201_103000.json --live"
 )]
 pub struct VerifyArgs {
     /// The archive: a path, or an id of the catalogue
@@ -151,6 +151,9 @@ pub struct VerifyArgs {
     /// Compare it with the live collection [default: of the archived name]
     #[arg(long, value_name = "NAME", num_args = 0..=1)]
     pub live: Option<Option<String>>,
+    /// Leave inactive tenants out of the comparison; then nothing is shown to be equal
+    #[arg(long, requires = "live")]
+    pub skip_inactive: bool,
     /// Write the integrity of an edited document anew
     #[arg(long, conflicts_with = "live")]
     pub reseal: bool,

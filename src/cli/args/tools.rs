@@ -113,6 +113,9 @@ pub struct SandboxArgs {
     /// The port on 127.0.0.1; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     pub port: u16,
+    /// The port of gRPC [default: 50051, and a free one with --port 0]
+    #[arg(long, value_name = "PORT")]
+    pub grpc_port: Option<u16>,
     /// Begin with a collection `Article` of so many objects
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub objects: usize,

@@ -8,7 +8,7 @@ use clap::{ArgMatches, Command};
 use crate::error::{Error, Kind, Result};
 
 /// By command: names of arguments as the structs spell them.
-const FLAGS: [(&[&str], &[&str]); 4] = [
+const FLAGS: [(&[&str], &[&str]); 3] = [
     (
         &["col", "backup"],
         &[
@@ -28,7 +28,6 @@ const FLAGS: [(&[&str], &[&str]); 4] = [
             "skip_vectors",
             "revectorize",
             "skip_references",
-            "verify",
             "tenants",
             "schema_patch",
             "replication_factor",
@@ -38,7 +37,6 @@ const FLAGS: [(&[&str], &[&str]); 4] = [
         ],
     ),
     (&["col", "clear"], &["filter"]),
-    (&["col", "verify"], &["live"]),
 ];
 
 /// By command: an argument and a value of it.

@@ -1,7 +1,7 @@
 //! JSON lines for programs, one object a line, schema 1: fields are only ever added.
 //!
 //! Types are `plan`, `status` (at most once a second), `retry`, `reject` (the first ten; `rejects.jsonl` has all),
-//! `row` (what a listing or a look shows), `error` and, always last, `summary` with `exit_code`. Every line has `schema`, `type`, `time` and `job`.
+//! `row` (what a listing or a look shows), `difference` and `comparison` (what a comparison found), `error` and, always last, `summary` with `exit_code`. Every line has `schema`, `type`, `time` and `job`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -71,9 +71,13 @@ impl JsonLines {
         self.out.data(&text)
     }
 
-    /// One row of data.
-    pub fn row(&self, members: serde_json::Map<String, serde_json::Value>) -> Result<()> {
-        self.write("row", &self.told().story, members)
+    /// One line of data, of this type.
+    pub fn data(
+        &self,
+        kind: &str,
+        members: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<()> {
+        self.write(kind, &self.told().story, members)
     }
 
     fn plan(&self, story: &Story, plan: &Plan) -> Result<()> {
@@ -127,6 +131,7 @@ impl JsonLines {
             Event::Started { .. }
             | Event::Stage { .. }
             | Event::Committed { .. }
+            | Event::Compared { .. }
             | Event::Stopping => self.status_if_due(told, now),
             _ => Ok(()),
         }

@@ -51,7 +51,9 @@ impl Lines {
                 (!story.is_resumed).then(|| started(story))
             }
             Event::Stage { .. } => Some(story.heading()),
-            Event::Committed { .. } if now.saturating_sub(*last_status) >= STATUS_EVERY => {
+            Event::Committed { .. } | Event::Compared { .. }
+                if now.saturating_sub(*last_status) >= STATUS_EVERY =>
+            {
                 *last_status = now;
                 Some(format!(
                     "{}: {}",

@@ -107,6 +107,12 @@ impl Story {
             }
             Event::Stage { doing } => self.doing = Some((*doing).to_owned()),
             Event::Committed { tally, .. } => self.commit(*tally, now),
+            // Beside a job its own count stands.
+            Event::Compared { objects, total } if self.job.is_none() => {
+                self.tally.accepted = self.tally.accepted.max(*objects);
+                self.total = *total;
+                self.pace.record(now, self.done());
+            }
             Event::Reject { .. } => self.rejects += 1,
             Event::Stopping => self.is_stopping = true,
             Event::Finished { summary, .. } => {

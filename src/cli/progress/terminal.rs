@@ -83,6 +83,13 @@ impl Terminal {
         *self.bar() = Some(bar);
     }
 
+    fn begin_once(&self, total: Option<u64>) {
+        let is_drawn = self.bar().is_some();
+        if !is_drawn {
+            self.begin(total);
+        }
+    }
+
     fn clear(&self) {
         if let Some(bar) = self.bar().take() {
             bar.finish_and_clear();
@@ -129,6 +136,8 @@ impl Reporter for Terminal {
         };
         match event {
             Event::Started { total, .. } => self.begin(*total),
+            // Without a job there is no start.
+            Event::Compared { total, .. } if self.story().job.is_none() => self.begin_once(*total),
             Event::Finished { .. } => self.clear(),
             _ => {}
         }

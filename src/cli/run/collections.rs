@@ -13,7 +13,7 @@ use super::super::config::Purpose;
 use super::super::exit::ExitCode;
 use super::super::numbers;
 use super::super::protect::{matches_glob, refuse_protected};
-use super::{Done, Run};
+use super::{Done, Run, diff};
 use crate::archive::{Archive, Format};
 use crate::commands::{
     self, BackupRequest, ClearMethod, ClearRequest, Outcome, RestoreRequest, Session, Unfinished,
@@ -34,6 +34,7 @@ pub(super) async fn run(run: &Run, command: &ColCommand) -> Result<Done> {
         ColCommand::Restore(args) => restore(run, args).await,
         ColCommand::Clear(args) => clear(run, args).await,
         ColCommand::Verify(args) => verify(run, args).await,
+        ColCommand::Diff(args) => diff::diff(run, args).await,
     }
 }
 
@@ -57,26 +58,17 @@ async fn backup(run: &Run, args: &BackupArgs) -> Result<Done> {
             format,
             codec,
             with_data: !args.schema_only,
+            verify: args.verify,
             with_vectors: !args.skip_vectors,
             tenants: args.tenants.clone(),
             skip_inactive: args.skip_inactive,
         };
-        let outcome = commands::backup(&session, &request)
-            .await
-            .and_then(|outcome| read_back(args, outcome));
+        let outcome = commands::backup(&session, &request).await;
         if !all.goes_on(run, name.as_str(), outcome, args.fail_fast) {
             break;
         }
     }
     Ok(all.done())
-}
-
-/// `--verify`: the archive is read again from its first byte to its last.
-fn read_back(args: &BackupArgs, outcome: Outcome) -> Result<Outcome> {
-    if let (true, Some(archive)) = (args.verify, &outcome.archive) {
-        commands::verify(archive)?;
-    }
-    Ok(outcome)
 }
 
 fn layout(args: &BackupArgs) -> Result<(Format, Codec)> {
@@ -210,6 +202,7 @@ async fn restore(run: &Run, args: &RestoreArgs) -> Result<Done> {
             archive: PathBuf::from(file),
             name: new_name(args, Path::new(file))?,
             skip_data: args.skip_data,
+            verify: args.verify,
             merge: args.merge,
             force_schema: args.force_schema,
         };
@@ -327,6 +320,7 @@ async fn back_up_first(
         format: Format::Json,
         codec: Codec::Zstd,
         with_data: true,
+        verify: false,
         with_vectors: true,
         tenants: Vec::new(),
         skip_inactive: false,
@@ -371,7 +365,10 @@ async fn verify(run: &Run, args: &VerifyArgs) -> Result<Done> {
         ("verdict".to_owned(), "whole".to_owned()),
     ];
     run.print_fields(&fields)?;
-    Ok(Done::default())
+    match &args.live {
+        Some(name) => diff::verify_live(run, args, name.as_deref()).await,
+        None => Ok(Done::default()),
+    }
 }
 
 async fn list(run: &Run, args: &LsArgs) -> Result<Done> {

@@ -1,13 +1,13 @@
 //! Which server, how, and who said so; and where jobs are kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::super::args::globals::Transport;
+use super::super::args::globals as args;
 use super::super::args::{Environment, Invocation};
 use super::super::config::{self, Origin, Purpose, Request, Settings, Sourced, places};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::journal::StoreKind;
-use crate::weaviate::Connection;
+use crate::weaviate::{Connection, Transport};
 
 /// A connection with the origin of its address.
 pub(super) struct Connected {
@@ -30,16 +30,12 @@ pub(super) fn connect(
 ) -> Result<Connected> {
     let settings = settings(invocation, environment, purpose)?;
     settings.allow(purpose)?;
-    if settings.transport.value == Transport::Grpc {
-        return Err(
-            Error::new(Kind::Usage, "this version moves objects over REST only")
-                .with_hint("leave --transport out, or pass --transport rest"),
-        );
-    }
     let found = settings.connect()?;
     Ok(Connected {
         connection: Connection {
             url: found.url,
+            grpc_url: Some(found.grpc_url),
+            transport: transport(found.transport),
             api_key: found.api_key,
             key_file: found.key_file,
             headers: found.headers,
@@ -56,6 +52,77 @@ pub(super) fn connect(
         protect: settings.protect,
         warnings: settings.warnings,
     })
+}
+
+fn transport(chosen: args::Transport) -> Transport {
+    match chosen {
+        args::Transport::Auto => Transport::Auto,
+        args::Transport::Grpc => Transport::Grpc,
+        args::Transport::Rest => Transport::Rest,
+    }
+}
+
+/// The connection of an end of a comparison, to read it. Whatever names a server in the environment or a typed flag is
+/// about the first end; the second one is named by `--target-url` or by a profile in front of its name.
+pub(super) struct Named<'a> {
+    /// The profile in front of the name.
+    pub profile: Option<&'a str>,
+    /// `--target-url`
+    pub target_url: Option<&'a str>,
+    /// `--target-api-key-file`
+    pub target_key_file: Option<&'a Path>,
+}
+
+impl Named<'_> {
+    pub fn connect(&self, invocation: &Invocation, environment: &Environment) -> Result<Connected> {
+        let mut invocation = invocation.clone();
+        let mut environment = environment.clone();
+        if self.profile.is_some() || self.target_url.is_some() {
+            environment = environment.without_server();
+            self.forget_server(&mut invocation);
+        }
+        let args = &mut invocation.cli.connection;
+        if let Some(profile) = self.profile {
+            args.profile = Some(profile.to_owned());
+        }
+        if let Some(url) = self.target_url {
+            args.url = Some(url.to_owned());
+        }
+        if let Some(file) = self.target_key_file {
+            args.api_key_file = Some(file.to_owned());
+            args.token_file = None;
+        }
+        connect(&invocation, &environment, Purpose::Read)
+    }
+
+    /// A key must not go to a server that it is not for.
+    fn forget_server(&self, invocation: &mut Invocation) {
+        let is_second = self.target_url.is_some();
+        let variables = &mut invocation.variables;
+        let args = &mut invocation.cli.connection;
+        let mut is_forgotten = |name: &str| variables.remove(name).is_some() || is_second;
+        if is_forgotten("url") {
+            args.url = None;
+        }
+        if is_forgotten("grpc-url") {
+            args.grpc_url = None;
+        }
+        if is_forgotten("api-key-file") {
+            args.api_key_file = None;
+        }
+        if is_forgotten("token-file") {
+            args.token_file = None;
+        }
+        if is_forgotten("header") {
+            args.headers.clear();
+        }
+        if is_forgotten("profile") {
+            args.profile = None;
+        }
+        if is_second {
+            (args.client_cert, args.client_key) = (None, None);
+        }
+    }
 }
 
 fn settings(

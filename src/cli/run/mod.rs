@@ -5,6 +5,7 @@
 
 mod collections;
 mod connect;
+mod diff;
 mod jobs;
 mod rows;
 mod tools;

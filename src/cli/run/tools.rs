@@ -58,18 +58,26 @@ pub(super) fn manual(run: &Run, args: &ManArgs) -> Result<Done> {
 pub(super) async fn sandbox(run: &Run, args: &SandboxArgs) -> Result<Done> {
     let stop = Stop::new(std::time::Duration::ZERO);
     run.hear_signals(&stop)?;
+    let grpc_port = args.grpc_port.unwrap_or(match args.port {
+        0 => 0,
+        _ => 50051,
+    });
     let settings = Settings {
         port: args.port,
+        grpc_port,
         ..Settings::default()
     };
     let sandbox = Sandbox::start(settings)
         .await
-        .doing(|| format!("cannot listen on port {}", args.port))?;
+        .doing(|| format!("cannot listen on ports {} and {grpc_port}", args.port))?;
     if args.objects > 0 {
         sandbox.store().fill("Article", args.objects, args.dims, 1);
     }
-    run.screen
-        .data(|| sandbox.url(), json!({"url": sandbox.url()}))?;
+    let (url, grpc_url) = (sandbox.url(), sandbox.grpc_url());
+    run.screen.data(
+        || format!("{url}\n{grpc_url} (gRPC)"),
+        json!({"url": url, "grpc_url": grpc_url}),
+    )?;
     stop.asked().await;
     sandbox.stop().await;
     Ok(Done::default())

@@ -2,6 +2,7 @@
 
 mod lease;
 mod verb;
+mod verified;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,17 +17,18 @@ use super::witness::Witnesses;
 use crate::archive::{
     ArchiveSink, Contents, Draft, Ending, Format, Header, SinkOptions, partial_name,
 };
-use crate::engine::{Context, Facts, Verb};
+use crate::engine::{Facts, Verb};
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::event::{Event, Plan};
 use crate::format::Codec;
 use crate::job::{Identity, Job, JobKind, Receipt, Spec, Summary};
 use crate::journal::{JobFolder, State};
 use crate::model::{CollectionName, Definition, Tenant};
+use crate::retry::Policy;
 use crate::storage::{Local, Storage};
 use crate::weaviate::{
-    Client, CollectionSource, Connection, Incarnation, Role, TenantState, TenantStatus,
-    definitions_match,
+    Client, CollectionSource, Connection, Incarnation, ReadPlan, Role, TenantState, TenantStatus,
+    Wanted, definitions_match,
 };
 use lease::Lease;
 use verb::Backup;
@@ -53,6 +55,8 @@ pub struct BackupRequest {
     pub codec: Codec,
     /// False for the definition alone.
     pub with_data: bool,
+    /// Read the archive back when it is done, and compare it with the collection.
+    pub verify: bool,
     /// False to leave vectors out.
     pub with_vectors: bool,
     /// The chosen tenants; empty is all.
@@ -102,6 +106,7 @@ pub async fn backup_into(
         .run(&verb, claimed, request.collection.as_str())
         .await;
     if outcome.is_ok() {
+        verified::report_tenants(&verb.folder)?;
         verb.put_papers_beside()?;
     }
     let folder = verb.folder.clone();
@@ -112,13 +117,17 @@ pub async fn backup_into(
         Err(error) => return Err(session.forget_refused(folder, error)),
     };
     ended?;
-    let path = folder.state()?.archives.first().map(PathBuf::from);
-    Ok(Outcome {
+    let state = folder.state()?;
+    let mut outcome = Outcome {
         exit_code: summary.exit_code,
         tally: summary.tally,
         notes: summary.notes,
-        archive: path,
-    })
+        archive: state.archives.first().map(PathBuf::from),
+    };
+    if request.verify || state.extra.contains_key("verify") {
+        verified::verify(session, request, &folder, &mut outcome).await?;
+    }
+    Ok(outcome)
 }
 
 /// A job that has just begun and must give way to another host is forgotten.
@@ -166,6 +175,10 @@ struct Seen {
     count: u64,
     /// In Unix milliseconds, by the server's clock.
     server_time: Option<i64>,
+    /// How objects are read.
+    plan: ReadPlan,
+    /// How ids are read.
+    key_plan: ReadPlan,
 }
 
 impl Seen {
@@ -187,6 +200,13 @@ impl Seen {
             false => Vec::new(),
         };
         let (chosen, skipped) = choose(&tenants, found, request)?;
+        if let Some(tenant) = chosen.first() {
+            target::confirm_grpc(session, client, name, tenant).await?;
+        }
+        let wanted = match request.with_vectors {
+            true => Wanted::Everything,
+            false => Wanted::Properties,
+        };
         let (mut count, mut filled) = (0, Vec::new());
         for tenant in &chosen {
             let counted = policy.run("count objects", || client.count(name, tenant));
@@ -207,7 +227,15 @@ impl Seen {
             filled,
             count,
             server_time,
+            plan: ReadPlan::choose(client, &found.definition, wanted)?,
+            key_plan: ReadPlan::choose(client, &found.definition, Wanted::Keys)?,
         })
+    }
+
+    /// The ids of those that hold objects.
+    fn filled_source(&self, client: &Arc<Client>, name: &CollectionName) -> CollectionSource {
+        let tenants = self.filled.clone();
+        CollectionSource::new(client.clone(), name.clone(), tenants, self.key_plan)
     }
 
     /// What the job will know the collection by where its shards say nothing.
@@ -221,8 +249,8 @@ impl Seen {
             return Ok(None);
         }
         let policy = session.context().policy;
-        let tenants = self.filled.clone();
-        let witnesses = Witnesses::call(&policy, client, &request.collection, tenants).await?;
+        let source = self.filled_source(client, &request.collection);
+        let witnesses = Witnesses::call(&policy, &source).await?;
         let text = serde_json::to_string(&witnesses).map_err(|cause| {
             Error::new(Kind::Failed, "witnesses cannot be kept").with_cause(cause)
         })?;
@@ -327,7 +355,7 @@ fn plan(request: &BackupRequest, client: &Client, found: &Found, seen: &Seen) ->
     } else {
         plan.field("tenants", "none");
     }
-    plan.field("protocol", "REST");
+    plan.field("protocol", seen.plan);
     plan
 }
 
@@ -343,7 +371,7 @@ async fn describe_size(
         client.clone(),
         request.collection.clone(),
         some.collect(),
-        request.with_vectors,
+        seen.plan,
     );
     let spelling = Spelling {
         format: request.format,
@@ -395,6 +423,9 @@ async fn claim(
         Some(found.definition.text()),
         |state| {
             state.incarnation = Some(seen.incarnation.shards.clone());
+            if request.verify {
+                state.extra.insert("verify".into(), "yes".into());
+            }
             state.total = Some(if request.with_data { seen.count } else { 0 });
             state.address = Some(client.address().to_owned());
             state.extra.insert("version".into(), found.version.clone());
@@ -414,11 +445,11 @@ fn is_too_old(session: &Session, state: &State) -> Result<bool> {
 
 /// By its shards, or where they say nothing by objects that were there when the job began.
 async fn is_same_life(
-    context: &Context,
+    policy: &Policy,
     state: &State,
-    client: &Arc<Client>,
-    (name, now): (&CollectionName, &Incarnation),
-    tenants: Vec<Tenant>,
+    client: &Client,
+    now: &Incarnation,
+    source: &CollectionSource,
 ) -> Result<bool> {
     let then = Incarnation {
         shards: state.incarnation.clone().unwrap_or_default(),
@@ -429,8 +460,8 @@ async fn is_same_life(
     let witnesses: Witnesses = serde_json::from_str(text).map_err(|cause| {
         Error::new(Kind::JournalDamaged, "the job has lost its witnesses").with_cause(cause)
     })?;
-    let policy = &context.policy;
-    Ok(then.may_equal(now) && witnesses.know(policy, client, name, tenants).await?)
+    let name = CollectionName::parse(&state.spec.identity.source)?;
+    Ok(then.may_equal(now) && witnesses.know(policy, client, &name, source).await?)
 }
 
 /// The same life of the collection at another address is gone on with; another life at the same address is not.
@@ -441,9 +472,8 @@ async fn check_same_life(
     seen: &Seen,
 ) -> Result<()> {
     let name = CollectionName::parse(&state.spec.identity.source)?;
-    let tenants = seen.filled.clone();
-    let context = session.context();
-    if !is_same_life(&context, state, client, (&name, &seen.incarnation), tenants).await? {
+    let (source, policy) = (seen.filled_source(client, &name), session.context().policy);
+    if !is_same_life(&policy, state, client, &seen.incarnation, &source).await? {
         return Err(Error::new(
             Kind::Mismatch,
             format!("collection `{}` is not the one that job {} began with: it was deleted and created again", state.spec.identity.source, state.job),

@@ -124,9 +124,9 @@ impl Backup<'_> {
         let name = &self.request.collection;
         let found = target::find(self.session, &self.client, name).await?;
         let now = Incarnation::of(&self.client, name, &found.definition).await?;
-        let (context, tenants) = (self.session.context(), self.seen.filled.clone());
-        let life = (name, &now);
-        if !is_same_life(&context, &self.state, &self.client, life, tenants).await? {
+        let source = self.seen.filled_source(&self.client, name);
+        let policy = self.session.context().policy;
+        if !is_same_life(&policy, &self.state, &self.client, &now, &source).await? {
             return Err(Error::new(
                 Kind::SourceRefused,
                 format!("collection `{name}` was deleted and created again while it was read"),
@@ -226,7 +226,7 @@ impl Backup<'_> {
             self.client.clone(),
             self.request.collection.clone(),
             self.seen.chosen.clone(),
-            false,
+            self.seen.key_plan,
         );
         let rejects = census::read_rejected(&self.folder)?;
         let policy = self.session.context().policy;
@@ -304,12 +304,7 @@ impl Verb for Backup<'_> {
             Vec::new()
         };
         let name = self.request.collection.clone();
-        let source = CollectionSource::new(
-            self.client.clone(),
-            name,
-            tenants,
-            self.request.with_vectors,
-        );
+        let source = CollectionSource::new(self.client.clone(), name, tenants, self.seen.plan);
         let sink = self
             .draft(job)?
             .reopen(&receipts(job), self.sink_options())?;

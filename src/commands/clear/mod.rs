@@ -23,7 +23,7 @@ use crate::journal::{JobFolder, State};
 use crate::model::{CollectionName, Tenant};
 use crate::weaviate::{
     Client, Collection, CollectionEraser, CollectionSource, Connection, IdSource, Incarnation,
-    Role, TenantState, TenantStatus,
+    ReadPlan, Role, TenantState, TenantStatus, Wanted,
 };
 use verb::Clear;
 
@@ -93,6 +93,8 @@ pub struct ClearPlan {
     count: u64,
     client: Arc<Client>,
     incarnation: Incarnation,
+    /// How ids are read.
+    read_plan: ReadPlan,
 }
 
 /// Looks at the collection and decides on the method; touches nothing.
@@ -124,6 +126,11 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
         false => (Incarnation { shards: Vec::new() }, 0),
     };
     let (method, why) = choose_method(request, &tenants)?;
+    let first = chosen(request, &found, &tenants)?.into_iter().next();
+    if let (true, ClearMethod::ById, Some(tenant)) = (found.is_there, method, first) {
+        target::confirm_grpc(session, &client, name, &tenant).await?;
+    }
+    let read_plan = ReadPlan::choose(&client, &found.definition, Wanted::Keys)?;
     let mut plan = Plan::new(format!("clear collection `{name}`"));
     plan.field(
         "exists",
@@ -155,7 +162,7 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
             grouped(tenants.len() as u64)
         },
     )
-    .field("protocol", "REST");
+    .field("protocol", read_plan);
     plan.field(
         "method",
         if request.delete_schema {
@@ -183,6 +190,7 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
         count,
         client,
         incarnation,
+        read_plan,
     })
 }
 
@@ -198,7 +206,8 @@ async fn describe_size(
     let chosen = chosen(request, found, tenants)?;
     let some = chosen.iter().take(estimate::SAMPLED_TENANTS).cloned();
     let name = request.collection.clone();
-    let source = CollectionSource::new(client.clone(), name, some.collect(), true);
+    let by = ReadPlan::choose(client, &found.definition, Wanted::Everything)?;
+    let source = CollectionSource::new(client.clone(), name, some.collect(), by);
     let is_by_id = method == ClearMethod::ById && !request.delete_schema;
     // By id, a page is listed and then deleted; tenants are counted before and after.
     let cost = Cost {
@@ -224,7 +233,7 @@ async fn find_or_interrupted(
     request: &ClearRequest,
     client: &Client,
 ) -> Result<Option<Found>> {
-    let version = target::version(session, client).await?;
+    let version = target::version_and_grpc(session, client).await?;
     let policy = session.context().policy;
     if !matches!(
         policy
@@ -388,6 +397,7 @@ pub async fn clear(session: &Session, request: &ClearRequest, plan: ClearPlan) -
             .tenants
             .iter()
             .any(|tenant| tenant.status != TenantStatus::Hot),
+        read_plan: plan.read_plan,
         remake,
     };
     let outcome = session
@@ -514,7 +524,7 @@ async fn check_same_life(
                 plan.client.clone(),
                 request.collection.clone(),
                 chosen(request, &plan.found, &plan.tenants)?,
-                false,
+                plan.read_plan,
             );
             let first = super::census::first(&session.context().policy, &source, 16).await?;
             let began = began(state)?;

@@ -14,6 +14,8 @@ pub(super) struct Clear<'a> {
     pub(super) chosen: Vec<Tenant>,
     /// True if some tenants are inactive.
     pub(super) has_sleepers: bool,
+    /// How ids are read.
+    pub(super) read_plan: ReadPlan,
     pub(super) remake: Remake,
 }
 
@@ -79,12 +81,8 @@ impl Clear<'_> {
             true => self.chosen.clone(),
             false => Vec::new(),
         };
-        CollectionSource::new(
-            self.client.clone(),
-            self.request.collection.clone(),
-            tenants,
-            false,
-        )
+        let name = self.request.collection.clone();
+        CollectionSource::new(self.client.clone(), name, tenants, self.read_plan)
     }
 
     /// What is there after all: created since the job began, or impossible to delete.

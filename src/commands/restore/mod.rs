@@ -3,11 +3,14 @@
 mod verb;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::estimate;
-use super::session::{self, Claimed, Outcome, Session, Unfinished, fact, fact_number, grouped};
+use super::session::{
+    self, Claimed, Outcome, Session, Unfinished, add_to_report, fact, fact_number, grouped,
+};
 use super::target;
+use super::{census, diff};
 use crate::archive::{Archive, ArchiveSource, Contents};
 use crate::engine::{Facts, Verb};
 use crate::error::{Error, Kind, Result};
@@ -32,6 +35,8 @@ pub struct RestoreRequest {
     pub name: Option<CollectionName>,
     /// Create the collection, leave it empty.
     pub skip_data: bool,
+    /// Read the collection back when it is restored, and compare it with the archive.
+    pub verify: bool,
     /// Write into a collection that exists.
     pub merge: bool,
     /// Go on although the created definition reads back differently.
@@ -51,7 +56,7 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
     let definition = with_name(&archive.header().definition, &name)?;
     refuse_what_is_not_restored_yet(&archive, &definition)?;
     let client = Arc::new(Client::new(&request.connection, Role::Target)?);
-    let version = target::version(session, &client).await?;
+    let version = target::version_and_grpc(session, &client).await?;
     let identity = identity(request, &archive, &name)?;
     if let Some(outcome) = answer_again(session, &client, &identity, &name).await? {
         return Ok(outcome);
@@ -79,12 +84,16 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
         client,
         name: name.clone(),
         definition,
+        verified: Mutex::default(),
     };
     let outcome = session.run(&verb, claimed, name.as_str()).await;
     if outcome.as_ref().is_err_and(session::is_refusal) {
         verb.disclaim().await?;
     }
     let folder = verb.folder.clone();
+    if let (Ok(_), Some(verified)) = (&outcome, verb.take_verified()) {
+        add_to_report(&folder, "verification", verified)?;
+    }
     drop(verb);
     let summary = outcome.map_err(|error| session.forget_refused(folder, error))?;
     Ok(Outcome {
@@ -290,7 +299,7 @@ fn plan(
             "none: the collection is new"
         },
     );
-    plan.field("protocol", "REST");
+    plan.field("protocol", target::protocol(client));
     plan
 }
 
@@ -508,6 +517,9 @@ fn begin(
         },
         None,
         |state| {
+            if request.verify {
+                state.extra.insert("verify".into(), "yes".into());
+            }
             state.total = Some(if request.skip_data {
                 0
             } else {

@@ -15,6 +15,8 @@ pub(super) struct Restore<'a> {
     pub(super) name: CollectionName,
     /// As it is to be, under the name that it gets.
     pub(super) definition: Definition,
+    /// What `--verify` found in this run, for the report.
+    pub(super) verified: Mutex<Option<serde_json::Value>>,
 }
 
 impl Restore<'_> {
@@ -215,6 +217,23 @@ impl Restore<'_> {
         Ok(count)
     }
 
+    /// Before anything is sent over gRPC, it is compared with REST in a tenant that can be read.
+    async fn confirm_grpc(&self) -> Result<()> {
+        let tenant = match self.definition.has_tenants()? {
+            true => {
+                let tenants = self.client.tenants(&self.name).await?;
+                super::super::kept::active(&tenants).into_iter().next()
+            }
+            false => Some(Tenant::NONE),
+        };
+        match tenant {
+            Some(tenant) => {
+                target::confirm_grpc(self.session, &self.client, &self.name, &tenant).await
+            }
+            None => Ok(()),
+        }
+    }
+
     fn sink(&self, job: &Job) -> Result<CollectionSink> {
         let definition = Definition::parse(fact(job, "definition")?.to_owned())?;
         let incarnation = Incarnation::from_text(fact(job, "incarnation")?);
@@ -253,7 +272,47 @@ impl Restore<'_> {
         self.folder.update_state(|state| {
             state.extra.insert("count".into(), after.to_string());
         })?;
-        Ok(Facts::from([("after".into(), after.to_string())]))
+        let mut facts = Facts::from([("after".into(), after.to_string())]);
+        if self.is_to_be_verified()? {
+            facts.extend(self.verify().await?);
+        }
+        Ok(facts)
+    }
+
+    fn is_to_be_verified(&self) -> Result<bool> {
+        let asked = self.request.verify || self.folder.state()?.extra.contains_key("verify");
+        Ok(asked && !self.request.skip_data)
+    }
+
+    /// Reads everything back, while every tenant is awake.
+    async fn verify(&self) -> Result<Facts> {
+        let rejected = census::read_rejected(&self.folder)?;
+        let archive = Archive::clone(&self.archive);
+        let (connection, merged) = (&self.request.connection, self.request.merge);
+        let found = diff::verify_restore(
+            self.session,
+            archive,
+            connection,
+            &self.name,
+            rejected,
+            merged,
+        )
+        .await?;
+        *self.verified.lock().unwrap_or_else(PoisonError::into_inner) = Some(found.report());
+        Ok(Facts::from([
+            ("verify code".into(), found.exit_code_of_job().to_string()),
+            (
+                "verify found".into(),
+                serde_json::json!(found.sentences()).to_string(),
+            ),
+        ]))
+    }
+
+    pub(super) fn take_verified(&self) -> Option<serde_json::Value> {
+        self.verified
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// States of tenants, automation flags and aliases, now that the data are there.
@@ -344,6 +403,7 @@ impl Verb for Restore<'_> {
             true => self.archive.source().without_objects(),
             false => self.archive.source(),
         };
+        self.confirm_grpc().await?;
         Ok((source, self.sink(job)?))
     }
 
@@ -414,6 +474,11 @@ impl Verb for Restore<'_> {
             ));
             exit_code = exit_code.max(3);
         }
+        let found = job.facts.get("verify found");
+        let found: Option<Vec<String>> = found.and_then(|text| serde_json::from_str(text).ok());
+        notes.extend(found.unwrap_or_default());
+        // 13 is the largest that a summary can have.
+        exit_code = exit_code.max(number("verify code") as u8);
         Summary {
             exit_code,
             tally: job.tally,

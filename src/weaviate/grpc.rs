@@ -1,0 +1,392 @@
+//! gRPC to the server: framing by tonic, the connection by reqwest as for REST, so that certificates, proxies, headers and
+//! time-outs hold alike. Messages go in and come out as bytes.
+//!
+//! Nothing is tried again here, except once after a refused key if the key file has changed.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, BufMut, Bytes};
+use http_body_util::BodyExt;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::metadata::MetadataValue;
+use tonic::{Code, Status};
+
+use super::client::{Client, Patience, clean};
+use super::connection::Connection;
+use super::protobuf::{Add, Fields};
+use crate::error::{Error, Kind, Reaction, Result};
+
+/// The server's default, for those that do not tell theirs.
+const MESSAGE_LIMIT: u64 = 104_858_000;
+
+/// A connection to the server's gRPC port; made when its health was seen.
+pub(super) struct Grpc {
+    address: String,
+    origin: http::Uri,
+    reads: reqwest::Client,
+    writes: reqwest::Client,
+    limit: usize,
+}
+
+/// What can be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Health,
+    Search,
+    BatchObjects,
+    BatchDelete,
+}
+
+impl Method {
+    const fn path(self) -> &'static str {
+        match self {
+            Method::Health => "/grpc.health.v1.Health/Check",
+            Method::Search => "/weaviate.v1.Weaviate/Search",
+            Method::BatchObjects => "/weaviate.v1.Weaviate/BatchObjects",
+            Method::BatchDelete => "/weaviate.v1.Weaviate/BatchDelete",
+        }
+    }
+
+    const fn patience(self) -> Patience {
+        match self {
+            Method::Health | Method::Search => Patience::Read,
+            Method::BatchObjects | Method::BatchDelete => Patience::Write,
+        }
+    }
+}
+
+impl Grpc {
+    /// Nothing is sent yet. `limit` is the longest message that the server sends or takes.
+    pub fn new(connection: &Connection, address: &str, limit: Option<u64>) -> Result<Self> {
+        let unusable = |cause: String| {
+            Error::new(
+                Kind::Usage,
+                format!("`{address}` is not an address of gRPC: {cause}"),
+            )
+            .with_hint(
+                "an address looks like http://localhost:50051 or https://grpc.example.com:443",
+            )
+        };
+        let origin: http::Uri = address
+            .trim_end_matches('/')
+            .parse()
+            .map_err(|cause: http::uri::InvalidUri| unusable(cause.to_string()))?;
+        if origin.scheme().is_none() || origin.authority().is_none() {
+            return Err(unusable(
+                "it needs http:// or https:// and a host".to_owned(),
+            ));
+        }
+        let limit = limit.unwrap_or(MESSAGE_LIMIT);
+        Ok(Grpc {
+            address: address.trim_end_matches('/').to_owned(),
+            origin,
+            reads: connection.http2(connection.read_timeout)?,
+            writes: connection.http2(connection.write_timeout)?,
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+        })
+    }
+
+    /// The address, for people.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        message: Bytes,
+        key: Option<&str>,
+    ) -> Result<Bytes, Status> {
+        let http = match method.patience() {
+            Patience::Read => &self.reads,
+            Patience::Write => &self.writes,
+        };
+        let mut request = tonic::Request::new(message);
+        if let Some(key) = key {
+            let mut value: MetadataValue<_> = format!("Bearer {key}").parse().map_err(|_| {
+                Status::unauthenticated("the key holds characters that cannot be sent")
+            })?;
+            value.set_sensitive(true);
+            request.metadata_mut().insert("authorization", value);
+        }
+        let transport = Transport(http.clone());
+        let path = http::uri::PathAndQuery::from_static(method.path());
+        tonic::client::Grpc::with_origin(transport, self.origin.clone())
+            .max_decoding_message_size(self.limit)
+            .unary(request, path, AsBytes)
+            .await
+            .map(tonic::Response::into_inner)
+    }
+}
+
+impl Client {
+    /// Calls a method and returns its reply's bytes.
+    pub(super) async fn call(&self, grpc: &Grpc, method: Method, message: Bytes) -> Result<Bytes> {
+        let key = self.key();
+        let refused = match grpc.call(method, message.clone(), key.as_deref()).await {
+            Ok(reply) => return Ok(reply),
+            Err(status) => status,
+        };
+        if is_unauthorised(&refused) && self.read_key_again() {
+            let reply = grpc.call(method, message, self.key().as_deref()).await;
+            return reply.map_err(|status| self.refusal(grpc, &status));
+        }
+        Err(self.refusal(grpc, &refused))
+    }
+
+    /// Asks for the health of gRPC: whether it can be worked with, and if not, why.
+    pub(super) async fn check_grpc(&self, grpc: &Grpc) -> Result<()> {
+        const SERVING: u64 = 1;
+        let reply = self.call(grpc, Method::Health, Bytes::new()).await?;
+        let mut status = 0;
+        for field in Fields::of(&reply) {
+            if let (1, value) = field? {
+                status = value.number();
+            }
+        }
+        match status {
+            SERVING => Ok(()),
+            _ => Err(Error::transient(format!(
+                "gRPC at {} is not serving",
+                grpc.address
+            ))),
+        }
+    }
+
+    /// What a status means to the caller, by its code and, where the server has but one code for all, by its words.
+    fn refusal(&self, grpc: &Grpc, status: &Status) -> Error {
+        let said = clean(status.message());
+        let address = &grpc.address;
+        let refused =
+            |what: &str| Error::new(self.role().refused(), format!("{address} {what}: {said}"));
+        let transient = |what: &str| Error::transient(format!("{address} {what}: {said}"));
+        if is_unauthorised(status) {
+            return Error::new(
+                Kind::Unauthorised,
+                format!("{address} does not accept the credentials: {said}"),
+            )
+            .with_hint("pass a valid key with --api-key-file or WEAVIATE_API_KEY");
+        }
+        if is_too_large(status) {
+            return refused("finds the message too large").with_reaction(Reaction::TooLarge);
+        }
+        match status.code() {
+            Code::PermissionDenied => Error::new(
+                Kind::Unauthorised,
+                format!("{address} does not allow this: {said}"),
+            )
+            .with_hint("the key needs more permissions; README lists them per command"),
+            Code::ResourceExhausted if !status.details().is_empty() => {
+                refused("has reached a usage limit")
+                    .with_hint("its operator has set a limit; trying again is of no use")
+            }
+            Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::Cancelled
+            | Code::Aborted
+            | Code::ResourceExhausted => transient("is not available"),
+            Code::Unknown | Code::Internal | Code::DataLoss if is_final(&said) => {
+                refused("refused")
+            }
+            Code::Unknown | Code::Internal | Code::DataLoss => {
+                transient("failed").with_reaction(Reaction::Suspect)
+            }
+            _ => refused("refused"),
+        }
+    }
+}
+
+fn is_unauthorised(status: &Status) -> bool {
+    const WORDS: [&str; 4] = [
+        "invalid api key",
+        "anonymous access not enabled",
+        "no authentication scheme",
+        "extract auth",
+    ];
+    status.code() == Code::Unauthenticated
+        || WORDS.iter().any(|words| status.message().contains(words))
+}
+
+/// The server's words, either way, its page cap, and tonic's words for a reply beyond the limit.
+fn is_too_large(status: &Status) -> bool {
+    const WORDS: [&str; 3] = [
+        "larger than max",
+        "query maximum results exceeded",
+        "message length too large",
+    ];
+    WORDS.iter().any(|words| status.message().contains(words))
+}
+
+/// Words after which trying again is of no use.
+fn is_final(said: &str) -> bool {
+    const WORDS: [&str; 7] = [
+        "could not find class",
+        "class not found",
+        "tenant not found",
+        "tenant not active",
+        "has multi-tenancy enabled",
+        "has multi-tenancy disabled",
+        "params:",
+    ];
+    WORDS.iter().any(|words| said.contains(words))
+}
+
+/// reqwest as the carrier of tonic's requests.
+#[derive(Clone)]
+struct Transport(reqwest::Client);
+
+impl tower_service::Service<http::Request<tonic::body::Body>> for Transport {
+    type Response = http::Response<tonic::body::Body>;
+    type Error = Status;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Status>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
+        let http = self.0.clone();
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            // A message is one piece: nothing is copied.
+            let message = body.collect().await?.to_bytes();
+            let request = http::Request::from_parts(head, message);
+            let request = reqwest::Request::try_from(request).map_err(lost)?;
+            let response = http.execute(request).await.map_err(lost)?;
+            let response: http::Response<reqwest::Body> = response.into();
+            Ok(response.map(|body| tonic::body::Body::new(body.map_err(lost))))
+        })
+    }
+}
+
+/// Whatever happens to the connection may pass.
+fn lost(cause: reqwest::Error) -> Status {
+    let what = if cause.is_timeout() {
+        "timed out".to_owned()
+    } else {
+        super::client::innermost(&cause)
+    };
+    Status::unavailable(what)
+}
+
+/// Messages as they are.
+struct AsBytes;
+
+impl Codec for AsBytes {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = AsBytes;
+    type Decoder = AsBytes;
+
+    fn encoder(&mut self) -> AsBytes {
+        AsBytes
+    }
+
+    fn decoder(&mut self) -> AsBytes {
+        AsBytes
+    }
+}
+
+impl Encoder for AsBytes {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        to.put(message);
+        Ok(())
+    }
+}
+
+impl Decoder for AsBytes {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(from.copy_to_bytes(from.remaining())))
+    }
+}
+
+/// The filter "id is one of these".
+pub(super) fn add_ids(filter: &mut Vec<u8>, ids: impl Iterator<Item = String>) {
+    const CONTAINS_ANY: u64 = 12;
+    filter.add_number(1, CONTAINS_ANY);
+    filter.add_message(9, |list| {
+        ids.for_each(|id| list.add_bytes(1, id.as_bytes()))
+    });
+    filter.add_message(20, |target| target.add_bytes(1, b"_id"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weaviate::Role;
+
+    fn meaning(status: Status) -> Error {
+        let connection = Connection::to("http://localhost:1");
+        let client = Client::new(&connection, Role::Source).unwrap();
+        let grpc = Grpc::new(&connection, "http://localhost:2", None).unwrap();
+        client.refusal(&grpc, &status)
+    }
+
+    #[test]
+    fn statuses_mean_what_they_mean() {
+        let transient = Reaction::Transient { after: None };
+        for (status, kind, reaction) in [
+            (Status::unavailable("x"), Kind::Exhausted, transient),
+            (Status::deadline_exceeded("x"), Kind::Exhausted, transient),
+            (
+                Status::unknown("extract auth: unauthorized: invalid api key"),
+                Kind::Unauthorised,
+                Reaction::Permanent,
+            ),
+            (
+                Status::permission_denied("x"),
+                Kind::Unauthorised,
+                Reaction::Permanent,
+            ),
+            (
+                Status::resource_exhausted(
+                    "grpc: trying to send message larger than max (2 vs. 1)",
+                ),
+                Kind::SourceRefused,
+                Reaction::TooLarge,
+            ),
+            (
+                Status::resource_exhausted("busy"),
+                Kind::Exhausted,
+                transient,
+            ),
+            (
+                Status::unknown("could not find class A in schema"),
+                Kind::SourceRefused,
+                Reaction::Permanent,
+            ),
+            (
+                Status::unknown("panic occurred: runtime error"),
+                Kind::Exhausted,
+                Reaction::Suspect,
+            ),
+            (
+                Status::unimplemented("unknown method"),
+                Kind::SourceRefused,
+                Reaction::Permanent,
+            ),
+        ] {
+            let error = meaning(status.clone());
+            assert_eq!(
+                (error.kind(), error.reaction()),
+                (kind, reaction),
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_usage_limit_is_not_tried_again() {
+        let status =
+            Status::with_details(Code::ResourceExhausted, "limit", Bytes::from_static(b"x"));
+        assert_eq!(meaning(status).reaction(), Reaction::Permanent);
+    }
+}

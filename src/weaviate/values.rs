@@ -1,0 +1,278 @@
+//! Property values of a gRPC reply, written as the JSON that REST would show.
+
+use super::protobuf::{Fields, Wire, malformed, packed_varints};
+use crate::error::{Error, Result};
+
+/// The fields of Value.
+mod field {
+    pub const NUMBER: u64 = 1;
+    pub const BOOL: u64 = 3;
+    pub const OBJECT: u64 = 4;
+    pub const LIST: u64 = 5;
+    pub const DATE: u64 = 6;
+    pub const UUID: u64 = 7;
+    pub const INT: u64 = 8;
+    pub const GEO: u64 = 9;
+    pub const BLOB: u64 = 10;
+    pub const PHONE: u64 = 11;
+    pub const NULL: u64 = 12;
+    pub const TEXT: u64 = 13;
+}
+
+/// The fields of ListValue.
+mod list {
+    pub const NUMBERS: u64 = 2;
+    pub const BOOLS: u64 = 3;
+    pub const OBJECTS: u64 = 4;
+    pub const DATES: u64 = 5;
+    pub const UUIDS: u64 = 6;
+    pub const INTS: u64 = 7;
+    pub const TEXTS: u64 = 8;
+}
+
+/// The server turns f64 into i64 with Go's conversion, which makes -2^63 of everything beyond.
+const DOUBTFUL_INT: i64 = i64::MIN;
+
+/// Calls `take` with name and Value of each entry of Properties.
+pub(super) fn each_field<'a>(
+    properties: &'a [u8],
+    mut take: impl FnMut(&'a str, &'a [u8]) -> Result<()>,
+) -> Result<()> {
+    for entry in Fields::of(properties) {
+        let (1, Wire::Bytes(entry)) = entry? else {
+            continue;
+        };
+        let (mut name, mut value) = ("", &[][..]);
+        for part in Fields::of(entry) {
+            match part? {
+                (1, part) => name = part.text()?,
+                (2, part) => value = part.bytes(),
+                _ => {}
+            }
+        }
+        take(name, value)?;
+    }
+    Ok(())
+}
+
+/// True if the value holds an `int` that may be another one.
+pub(super) fn has_doubtful_int(value: &[u8]) -> Result<bool> {
+    for kind in Fields::of(value) {
+        let is_doubtful = match kind? {
+            (field::INT, int) => int.number() as i64 == DOUBTFUL_INT,
+            (field::LIST, list) => has_doubtful_list(list.bytes())?,
+            _ => false,
+        };
+        if is_doubtful {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn has_doubtful_list(value: &[u8]) -> Result<bool> {
+    for kind in Fields::of(value) {
+        if let (list::INTS, ints) = kind? {
+            return Ok(eights(inner(ints.bytes())?)?
+                .any(|bytes| i64::from_le_bytes(bytes) == DOUBTFUL_INT));
+        }
+    }
+    Ok(false)
+}
+
+/// Writes a Value as JSON; false, and nothing is written, if it is null or absent.
+pub(super) fn write_value(value: &[u8], json: &mut String) -> Result<bool> {
+    // A oneof: the last one counts.
+    let Some(kind) = Fields::of(value).last() else {
+        return Ok(false);
+    };
+    match kind? {
+        (field::NULL, _) => return Ok(false),
+        (field::NUMBER, number) => write_number(number.double(), json)?,
+        (field::BOOL, is) => json.push_str(if is.number() != 0 { "true" } else { "false" }),
+        (field::INT, int) => write_int(int.number() as i64, json),
+        (field::TEXT | field::DATE | field::UUID | field::BLOB, text) => {
+            write_text(text.text()?, json)?
+        }
+        (field::LIST, list) => write_list(list.bytes(), json)?,
+        (field::OBJECT, object) => write_object(object.bytes(), json)?,
+        (field::GEO, geo) => write_geo(geo.bytes(), json)?,
+        (field::PHONE, phone) => write_phone(phone.bytes(), json)?,
+        (other, _) => return Err(malformed(&format!("a value of the unknown kind {other}"))),
+    }
+    Ok(true)
+}
+
+fn write_number(number: f64, json: &mut String) -> Result<()> {
+    if !number.is_finite() {
+        return Err(malformed("a property is no finite number"));
+    }
+    json.push_str(zmij::Buffer::new().format_finite(number));
+    Ok(())
+}
+
+fn write_int(int: i64, json: &mut String) {
+    json.push_str(itoa::Buffer::new().format(int));
+}
+
+fn write_text(text: &str, json: &mut String) -> Result<()> {
+    let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
+        return Ok(());
+    }
+    let escaped = serde_json::to_string(text).map_err(|cause| unwritable(&cause))?;
+    json.push_str(&escaped);
+    Ok(())
+}
+
+fn unwritable(cause: &serde_json::Error) -> Error {
+    malformed(&cause.to_string())
+}
+
+fn write_list(value: &[u8], json: &mut String) -> Result<()> {
+    json.push('[');
+    if let Some(kind) = Fields::of(value).last() {
+        let (kind, values) = kind?;
+        write_elements(kind, values.bytes(), json)?;
+    }
+    json.push(']');
+    Ok(())
+}
+
+fn write_elements(kind: u64, values: &[u8], json: &mut String) -> Result<()> {
+    match kind {
+        list::NUMBERS => {
+            for bytes in eights(inner(values)?)? {
+                element(json);
+                write_number(f64::from_le_bytes(bytes), json)?;
+            }
+        }
+        list::INTS => {
+            for bytes in eights(inner(values)?)? {
+                element(json);
+                write_int(i64::from_le_bytes(bytes), json);
+            }
+        }
+        list::BOOLS => write_bools(values, json)?,
+        list::TEXTS | list::DATES | list::UUIDS => {
+            for text in Fields::of(values) {
+                element(json);
+                write_text(text?.1.text()?, json)?;
+            }
+        }
+        list::OBJECTS => {
+            for object in Fields::of(values) {
+                element(json);
+                write_object(object?.1.bytes(), json)?;
+            }
+        }
+        other => return Err(malformed(&format!("a list of the unknown kind {other}"))),
+    }
+    Ok(())
+}
+
+/// A comma, unless the text ends where a list begins.
+fn element(json: &mut String) {
+    if !json.ends_with('[') {
+        json.push(',');
+    }
+}
+
+fn write_bools(values: &[u8], json: &mut String) -> Result<()> {
+    for field in Fields::of(values) {
+        match field?.1 {
+            Wire::Bytes(packed) => {
+                for is in packed_varints(packed) {
+                    element(json);
+                    json.push_str(if is? != 0 { "true" } else { "false" });
+                }
+            }
+            single => {
+                element(json);
+                json.push_str(if single.number() != 0 {
+                    "true"
+                } else {
+                    "false"
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Null and absent members of an object look alike or not; a null is written as it is shown.
+fn write_object(properties: &[u8], json: &mut String) -> Result<()> {
+    json.push('{');
+    let mut is_first = true;
+    each_field(properties, |name, value| {
+        if !std::mem::take(&mut is_first) {
+            json.push(',');
+        }
+        write_text(name, json)?;
+        json.push(':');
+        if !write_value(value, json)? {
+            json.push_str("null");
+        }
+        Ok(())
+    })?;
+    json.push('}');
+    Ok(())
+}
+
+fn write_geo(geo: &[u8], json: &mut String) -> Result<()> {
+    let (mut longitude, mut latitude) = (0.0, 0.0);
+    for field in Fields::of(geo) {
+        match field? {
+            (1, value) => longitude = value.float(),
+            (2, value) => latitude = value.float(),
+            _ => {}
+        }
+    }
+    if !f32::is_finite(longitude) || !f32::is_finite(latitude) {
+        return Err(malformed("coordinates are no finite numbers"));
+    }
+    let mut buffer = zmij::Buffer::new();
+    json.push_str("{\"latitude\":");
+    json.push_str(buffer.format_finite(latitude));
+    json.push_str(",\"longitude\":");
+    json.push_str(buffer.format_finite(longitude));
+    json.push('}');
+    Ok(())
+}
+
+/// What can be restored of a phone number; the server computes the rest from it.
+fn write_phone(phone: &[u8], json: &mut String) -> Result<()> {
+    let (mut country, mut input) = ("", "");
+    for field in Fields::of(phone) {
+        match field? {
+            (2, value) => country = value.text()?,
+            (3, value) => input = value.text()?,
+            _ => {}
+        }
+    }
+    json.push_str("{\"defaultCountry\":");
+    write_text(country, json)?;
+    json.push_str(",\"input\":");
+    write_text(input, json)?;
+    json.push('}');
+    Ok(())
+}
+
+/// The bytes within NumberValues or IntValues.
+fn inner(values: &[u8]) -> Result<&[u8]> {
+    match Fields::of(values).last() {
+        Some(field) => Ok(field?.1.bytes()),
+        None => Ok(&[]),
+    }
+}
+
+fn eights(bytes: &[u8]) -> Result<impl Iterator<Item = [u8; 8]>> {
+    let (eights, rest) = bytes.as_chunks::<8>();
+    match rest {
+        [] => Ok(eights.iter().copied()),
+        _ => Err(malformed("a list of numbers ends within a number")),
+    }
+}
