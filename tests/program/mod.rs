@@ -311,6 +311,8 @@ impl World {
             .env("XDG_STATE_HOME", self.path().join("state"))
             .env("XDG_CONFIG_HOME", self.path().join("config"))
             .env("TMPDIR", self.path())
+            // Where a coverage run wants to be told of what the child did.
+            .envs(std::env::vars_os().filter(|(name, _)| name == "LLVM_PROFILE_FILE"))
             .env("WEAVIATE_URL", self.sandbox.url())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
