@@ -377,3 +377,20 @@ fn a_removal_names_the_ways_out_of_an_unfinished_clear() {
     assert!(ended.stderr.ends_with(hint), "{ended:#?}");
     assert_eq!(world.store().count("Article"), 30);
 }
+
+#[test]
+fn a_source_that_is_dropped_while_it_is_read_exits_6_and_leaves_nothing_of_an_unbegun_job() {
+    let world = World::with(230);
+    let store = world.store().clone();
+    let nothing = elysiactl::sandbox::Store::new().snapshot();
+    world.at_request(1, PAGES, move || store.restore(&nothing));
+    fails_at_last(
+        &world,
+        BACKUP,
+        6,
+        "error: collection `Article` is gone\n  \
+         kept: nothing was written, and no job is left\n  \
+         hint: somebody deleted it while it was read\n",
+    );
+    assert_eq!((world.jobs().len(), world.hidden("out").len()), (0, 0));
+}

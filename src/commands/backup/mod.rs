@@ -109,9 +109,9 @@ pub async fn backup_into(
         verified::report_tenants(&verb.folder)?;
         verb.put_papers_beside()?;
     }
-    let folder = verb.folder.clone();
+    let Backup { lease, folder, .. } = verb;
     // Of a run that failed the first error counts.
-    let ended = verb.lease.end(outcome.is_ok());
+    let ended = lease.end(outcome.is_ok());
     let summary = match outcome {
         Ok(summary) => summary,
         Err(error) => return Err(session.forget_refused(folder, error)),
