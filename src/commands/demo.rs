@@ -16,6 +16,11 @@ const COPY: &str = "ArticleRestored";
 const DIMENSIONS: usize = 64;
 const BATCH: usize = 500;
 
+/// The call that reads a page.
+const READ: &str = "/weaviate.v1.Weaviate/Search";
+/// The call that stores a batch.
+const STORE: &str = "/weaviate.v1.Weaviate/BatchObjects";
+
 /// Runs the demonstration with so many objects below `folder`, telling each step to `say`.
 pub async fn demo(objects: usize, folder: &Path, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
     let began = Instant::now();
@@ -26,6 +31,7 @@ pub async fn demo(objects: usize, folder: &Path, say: &(dyn Fn(&str) + Sync)) ->
     let stage = Stage {
         program: program()?,
         url: sandbox.url(),
+        grpc_url: sandbox.grpc_url(),
         folder: folder.to_owned(),
         doomed: Arc::default(),
     };
@@ -59,6 +65,7 @@ fn program() -> Result<PathBuf> {
 struct Stage {
     program: PathBuf,
     url: String,
+    grpc_url: String,
     folder: PathBuf,
     doomed: Arc<Doomed>,
 }
@@ -116,6 +123,8 @@ impl Stage {
             .args(words)
             .arg("--url")
             .arg(&self.url)
+            .arg("--grpc-url")
+            .arg(&self.grpc_url)
             .arg("--state-dir")
             .arg(self.folder.join("state"));
         command
@@ -235,15 +244,15 @@ async fn backup_killed_and_resumed(
     ];
     let pages = objects / BATCH;
     stage
-        .be_killed(&words, ("GET", "/v1/objects", (pages / 2).max(2)))
+        .be_killed(&words, ("POST", READ, (pages / 2).max(2)))
         .await?;
-    let before = sandbox.count("GET", "/v1/objects");
+    let before = sandbox.count("POST", READ);
     say(&format!(
         "backup: killed (SIGKILL) after {before} of about {pages} pages"
     ));
     let ended = stage.succeed(&words).await?;
     let archive = PathBuf::from(ended.stdout.trim());
-    let pages_read = sandbox.count("GET", "/v1/objects");
+    let pages_read = sandbox.count("POST", READ);
     say(&format!(
         "backup: resumed and complete, {} pages read in the second run: {}",
         pages_read - before,
@@ -279,7 +288,7 @@ async fn restore_cut_off_killed_and_resumed(
         "--resume",
     ];
     let batches = objects / BATCH;
-    let path = "/v1/batch/objects";
+    let path = STORE;
     let lost = sandbox
         .faults()
         .add(Rule::new("POST", path, When::Nth(3..=3), Fault::ResetAfter));

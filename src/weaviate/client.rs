@@ -12,7 +12,7 @@ use reqwest::{Method, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::connection::{Connection, Transport};
-use super::grpc::Grpc;
+use super::grpc::{Grpc, Method as GrpcMethod};
 use crate::error::{Error, Kind, Reaction, Result};
 use crate::model::{CollectionName, Tenant};
 
@@ -143,6 +143,14 @@ impl Client {
             self.is_confirmed.store(true, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Sends an encoded gRPC message and returns the reply's bytes, whatever they say: what benchmarks measure against.
+    pub async fn call_raw(&self, method: GrpcMethod, message: Bytes) -> Result<Bytes> {
+        match self.grpc.get() {
+            Some(grpc) => self.call(grpc, method, message).await,
+            None => Err(Error::new(Kind::Usage, "gRPC was not reached")),
+        }
     }
 
     /// Which protocols may be used.

@@ -32,10 +32,14 @@ pub(super) struct Grpc {
 
 /// What can be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
+pub enum Method {
+    /// `grpc.health.v1.Health/Check`
     Health,
+    /// Reads a page of objects.
     Search,
+    /// Stores a batch of objects.
     BatchObjects,
+    /// Deletes what a filter matches.
     BatchDelete,
 }
 

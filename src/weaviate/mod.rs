@@ -29,6 +29,7 @@ pub use api::{Collection, Meta, TenantState, TenantStatus};
 pub use client::{Client, Role};
 pub use connection::{Connection, Transport};
 pub use erase::{CollectionEraser, IdSource, is_closed};
+pub use grpc::Method as GrpcMethod;
 pub use incarnation::Incarnation;
 pub use properties::PropertyRules;
 pub use reading::{ReadPlan, Wanted};

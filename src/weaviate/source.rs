@@ -4,13 +4,14 @@
 //! a short one proves nothing. Borders for splits are found by galloping from the spacing of the page just read,
 //! because ids are often clustered and "the middle of what remains" then lies in empty space.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::client::Client;
 use super::reading::{ReadPage, ReadPages, ReadPlan, Wish};
 use crate::error::{Error, Kind, Reaction, Result};
-use crate::job::{Bounds, Cursor, Intent, Lane};
+use crate::job::{Bounds, Cursor, Intent, Lane, LaneId};
 use crate::model::{CollectionName, Key, ObjectId, Tenant};
 use crate::pipe::{Budget, Nothing, Page, Reject, Source};
 
@@ -34,6 +35,8 @@ pub struct CollectionSource {
     plan: ReadPlan,
     /// The most objects that the server gives at once, as far as is known.
     cap: AtomicU32,
+    /// How far apart the ids of each lane's last page were, on average.
+    spacings: Mutex<HashMap<LaneId, u128>>,
 }
 
 impl CollectionSource {
@@ -51,6 +54,7 @@ impl CollectionSource {
             tenants,
             plan,
             cap: AtomicU32::new(u32::MAX),
+            spacings: Mutex::default(),
         }
     }
 
@@ -87,6 +91,10 @@ impl CollectionSource {
         }
     }
 
+    fn spacings(&self) -> std::sync::MutexGuard<'_, HashMap<LaneId, u128>> {
+        self.spacings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The tenants that a range touches, from the one to go on with.
     fn tenants_from<'a>(
         &'a self,
@@ -104,6 +112,7 @@ impl CollectionSource {
         from: Option<&Key>,
         until: Option<&Key>,
         budget: Budget,
+        spacing: Option<u128>,
     ) -> Result<Page> {
         let mut pages = Vec::new();
         let mut position = from.cloned();
@@ -115,9 +124,11 @@ impl CollectionSource {
                     .as_ref()
                     .filter(|key| key.tenant == *tenant)
                     .map(|key| key.id);
-                let listed = self
-                    .list(tenant, after, budget.objects - objects, self.plan)
-                    .await;
+                let end = until
+                    .filter(|until| until.tenant == *tenant)
+                    .map(|until| until.id);
+                let limit = estimate(after, end, spacing).min(budget.objects - objects);
+                let listed = self.list(tenant, after, limit, self.plan).await;
                 let mut page = match listed {
                     Ok(page) => page,
                     // What was read stays read; the next page meets the error again, if it lasts.
@@ -256,6 +267,25 @@ impl CollectionSource {
     }
 }
 
+/// How many objects may lie in a range whose ids are so far apart, with some more, lest another page be needed for a few. What
+/// is read beyond the end of a lane is read in vain.
+fn estimate(after: Option<ObjectId>, until: Option<ObjectId>, spacing: Option<u128>) -> u32 {
+    let (Some(after), Some(until), Some(spacing)) = (after, until, spacing) else {
+        return u32::MAX;
+    };
+    let left = until.to_u128().saturating_sub(after.to_u128()) / spacing.max(1);
+    u32::try_from(left.saturating_add(left / 32).saturating_add(16)).unwrap_or(u32::MAX)
+}
+
+/// The average distance of the ids of a page, if they are all of one tenant.
+fn spacing(page: &Page) -> Option<u128> {
+    let (first, last) = page.keys.first().zip(page.keys.last())?;
+    let gaps = (page.keys.len() as u128)
+        .checked_sub(1)
+        .filter(|gaps| *gaps > 0)?;
+    (first.tenant == last.tenant).then(|| (last.id.to_u128() - first.id.to_u128()) / gaps)
+}
+
 fn is_suspect(error: &Error) -> bool {
     error.reaction() == Reaction::Suspect
 }
@@ -320,15 +350,14 @@ impl Source for CollectionSource {
 
     async fn fetch(&self, lane: &Lane, cursor: &Cursor, budget: Budget) -> Result<Page> {
         let (from, until) = range(lane, cursor)?;
-        self.page_after(
-            from,
-            until,
-            Budget {
-                objects: budget.objects.max(1),
-                ..budget
-            },
-        )
-        .await
+        let known = self.spacings().get(&lane.id).copied();
+        let objects = budget.objects.max(1);
+        let budget = Budget { objects, ..budget };
+        let page = self.page_after(from, until, budget, known).await?;
+        if let Some(spacing) = spacing(&page) {
+            self.spacings().insert(lane.id, spacing);
+        }
+        Ok(page)
     }
 
     async fn again(&self, lane: &Lane, intent: &Intent, _: &[Key]) -> Result<Page> {
@@ -346,6 +375,7 @@ impl Source for CollectionSource {
                 objects: u32::MAX,
                 bytes: usize::MAX,
             },
+            None,
         )
         .await
     }
@@ -424,5 +454,25 @@ impl Source for CollectionSource {
             }));
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_page_of_a_lane_is_asked_for_as_large_as_it_is_about() {
+        let id = |number: u128| Some(ObjectId::from_u128(number));
+        assert_eq!(estimate(id(1_000), id(101_000), Some(100)), 1_000 + 31 + 16);
+        assert_eq!(estimate(id(5), id(5), Some(100)), 16);
+        for unknown in [
+            estimate(None, id(9), Some(1)),
+            estimate(id(1), None, Some(1)),
+            estimate(id(1), id(9), None),
+            estimate(id(0), Some(ObjectId::MAX), Some(0)),
+        ] {
+            assert_eq!(unknown, u32::MAX);
+        }
     }
 }

@@ -314,6 +314,7 @@ impl World {
             // Where a coverage run wants to be told of what the child did.
             .envs(std::env::vars_os().filter(|(name, _)| name == "LLVM_PROFILE_FILE"))
             .env("WEAVIATE_URL", self.sandbox.url())
+            .env("WEAVIATE_GRPC_URL", self.sandbox.grpc_url())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -1,0 +1,131 @@
+//! The inner loops: a reply to lines, lines to frames, lines to requests, a commit.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use elysiactl::format::{
+    Both, Codec, Digester, Encoder, Framing, LineWriter, Lines, Shape, Vectors,
+};
+use elysiactl::model::{Definition, Key, ObjectId, Times};
+use elysiactl::pipe::{Vector, Visit, Walk};
+
+const OBJECTS: usize = 1_000;
+const DIMENSIONS: usize = 384;
+
+/// Objects as a page holds them.
+struct Page {
+    body: String,
+    vector: Vec<u8>,
+}
+
+impl Page {
+    fn new() -> Self {
+        let mut random = fastrand::Rng::with_seed(1);
+        let numbers: Vec<f32> = (0..DIMENSIONS).map(|_| random.f32() * 2.0 - 1.0).collect();
+        let letters: String = (0..400).map(|_| random.lowercase()).collect();
+        Page {
+            body: format!("\"{letters}\""),
+            vector: numbers
+                .iter()
+                .flat_map(|number| number.to_le_bytes())
+                .collect(),
+        }
+    }
+}
+
+impl Walk for Page {
+    fn walk(&self, visit: &mut dyn Visit) -> elysiactl::error::Result<()> {
+        for index in 0..OBJECTS {
+            visit.object(
+                &Key::of(ObjectId::from_u128(index as u128)),
+                Times::default(),
+            )?;
+            visit.property("body", &self.body)?;
+            visit.property("score", "0.123456789")?;
+            visit.property("title", "\"a title\"")?;
+            visit.property("views", "12345")?;
+            visit.vector(None, Vector::Single(&self.vector))?;
+            visit.end()?;
+        }
+        Ok(())
+    }
+}
+
+fn definition() -> Definition {
+    let text = r#"{"class":"A","properties":[{"name":"body","dataType":["text"]},{"name":"score","dataType":["number"]},
+        {"name":"title","dataType":["text"]},{"name":"views","dataType":["int"]}]}"#;
+    Definition::parse(text.to_owned()).expect("a definition")
+}
+
+fn lines(vectors: Vectors) -> Vec<u8> {
+    let mut writer = LineWriter::new("A", vectors, Framing::Lines);
+    Page::new().walk(&mut writer).expect("a page");
+    writer.text().to_vec()
+}
+
+fn encode(criterion: &mut Criterion) {
+    let page = Page::new();
+    let mut group = criterion.benchmark_group("encode 1,000 objects");
+    group.throughput(Throughput::Elements(OBJECTS as u64));
+    for (name, vectors) in [("base64", Vectors::Base64), ("decimal", Vectors::Decimal)] {
+        let mut writer = LineWriter::new("A", vectors, Framing::Lines);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                writer.clear();
+                page.walk(&mut writer).expect("a page");
+                black_box(writer.text().len())
+            });
+        });
+    }
+    let shape = Shape::of(&definition()).expect("a shape");
+    let mut writer = LineWriter::new("A", Vectors::Base64, Framing::Lines);
+    group.bench_function("base64 and digest", |bencher| {
+        bencher.iter(|| {
+            writer.clear();
+            let mut digester = Digester::new(shape.clone());
+            page.walk(&mut Both(&mut writer, &mut digester))
+                .expect("a page");
+            black_box(digester.take())
+        });
+    });
+    group.finish();
+}
+
+fn compress(criterion: &mut Criterion) {
+    let text = lines(Vectors::Base64);
+    let mut group = criterion.benchmark_group("compress 1,000 objects");
+    group.throughput(Throughput::Bytes(text.len() as u64));
+    for codec in [Codec::Zstd, Codec::Lz4, Codec::Gzip] {
+        group.bench_function(codec.name(), |bencher| {
+            bencher.iter(|| {
+                let mut encoder = Encoder::new(codec).expect("an encoder");
+                text.chunks(128 << 10)
+                    .for_each(|chunk| encoder.write(chunk).expect("written"));
+                black_box(encoder.finish().expect("finished").len())
+            });
+        });
+    }
+    group.finish();
+}
+
+fn decode(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("decode 1,000 objects");
+    group.throughput(Throughput::Elements(OBJECTS as u64));
+    for (name, vectors) in [("base64", Vectors::Base64), ("decimal", Vectors::Decimal)] {
+        let text = String::from_utf8(lines(vectors)).expect("text");
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let mut lines = Lines::default();
+                text.lines()
+                    .for_each(|line| lines.push(line).expect("a line"));
+                let mut digester = Digester::new(Shape::of(&definition()).expect("a shape"));
+                lines.walk(&mut digester).expect("walked");
+                black_box(digester.take())
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(loops, encode, compress, decode);
+criterion_main!(loops);
