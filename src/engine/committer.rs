@@ -61,6 +61,17 @@ enum Ask {
     },
 }
 
+/// A step on its way into the journal.
+#[must_use = "a step is not durable before it is waited for"]
+pub struct Submitted(oneshot::Receiver<Result<()>>);
+
+impl Submitted {
+    /// Waits until the step is durable. After an error nobody knows whether it is.
+    pub async fn durable(self) -> Result<()> {
+        self.0.await.map_err(|_| gone())?
+    }
+}
+
 impl Committer {
     /// Takes over the journal on a thread of its own.
     pub fn start(
@@ -120,23 +131,23 @@ impl Committer {
 
     /// Makes a step durable. On an error nobody knows whether it is.
     pub async fn commit(&self, entry: Entry) -> Result<()> {
-        self.commit_batch(entry, Vec::new()).await
+        self.submit(entry, Vec::new())?.durable().await
     }
 
-    /// Makes a batch and the objects refused in it durable, after everything applied before is.
-    pub async fn commit_batch(&self, entry: Entry, rejects: Vec<Reject>) -> Result<()> {
-        self.request(Ask::Entry(entry), rejects).await
+    /// Hands in a batch and the objects refused in it, to be made durable after everything applied before.
+    pub fn submit(&self, entry: Entry, rejects: Vec<Reject>) -> Result<Submitted> {
+        self.send(Ask::Entry(entry), rejects)
     }
 
     /// Cuts a lane and returns both halves; durable on return.
     pub async fn split(&self, parent: LaneId, end: Cursor) -> Result<(Lane, Lane)> {
         let (reply, halves) = oneshot::channel();
-        self.request(Ask::Split { parent, end, reply }, Vec::new())
-            .await?;
+        let ask = Ask::Split { parent, end, reply };
+        self.send(ask, Vec::new())?.durable().await?;
         halves.await.map_err(|_| gone())
     }
 
-    async fn request(&self, ask: Ask, rejects: Vec<Reject>) -> Result<()> {
+    fn send(&self, ask: Ask, rejects: Vec<Reject>) -> Result<Submitted> {
         let (reply, answer) = oneshot::channel();
         self.inbox
             .send(Message::Commit(Request {
@@ -145,7 +156,7 @@ impl Committer {
                 reply,
             }))
             .map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        Ok(Submitted(answer))
     }
 
     /// Names the sink whose effects are to be durable before a commit.

@@ -1,6 +1,7 @@
 //! One lane: fetch, intend, apply, commit, in this order, until nothing is left.
 //!
-//! The page after the one being written is already asked for. A lane is cut only by its own walk, between batches
+//! The page after the one being written is already asked for, and while a batch is made durable the next one is encoded; it is
+//! intended and applied only when the one before it is committed, so that at most one batch of a lane is ever in doubt. A lane is cut only by its own walk, between batches
 //! and beyond everything it has read; the new border is durable before either half is read.
 
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use tokio_util::task::AbortOnDropHandle;
 
+use super::committer::Submitted;
 use super::lanes::Shared;
 use super::pace::Pace;
 use super::stop;
@@ -36,6 +38,7 @@ pub(super) async fn walk<S: Source, K: Sink>(
         repeat(&shared, &mut lane, &intent).await?;
     }
     let mut ahead = read_ahead(&shared, &lane, lane.cursor.clone(), shared.pace.clone());
+    let mut before = None;
     loop {
         let mut batch = shared.sink.begin(&lane);
         let mut gathered = Gathered {
@@ -50,6 +53,8 @@ pub(super) async fn walk<S: Source, K: Sink>(
             if !page.is_last {
                 give_away(&shared, &mut lane, &page).await?;
                 ahead = read_ahead(&shared, &lane, page.end.clone(), pace);
+                // The request goes out now: a task that was just spawned waits for this one to pause.
+                tokio::task::yield_now().await;
             }
             let appetite = shared.sink.append(&mut batch, &page)?;
             let is_last = page.is_last;
@@ -62,16 +67,28 @@ pub(super) async fn walk<S: Source, K: Sink>(
                 break End::Open;
             }
         };
+        settle(&mut before).await?;
         // What was read before a failure is worth keeping: the network may be gone for long.
         if !gathered.keys.is_empty() {
-            write(&shared, &mut lane, &mut batch, gathered).await?;
+            before = Some(write(&shared, &mut lane, &mut batch, gathered).await?);
         }
-        match end {
-            End::Drained => return shared.committer.commit(Step::Drained(lane.id).into()).await,
-            End::Failed(error) => return Err(error),
-            End::Open if shared.halt.is_cancelled() => return Err(stop::interrupted()),
-            End::Open => {}
+        if matches!(end, End::Open) && !shared.halt.is_cancelled() {
+            continue;
         }
+        settle(&mut before).await?;
+        return match end {
+            End::Drained => shared.committer.commit(Step::Drained(lane.id).into()).await,
+            End::Failed(error) => Err(error),
+            End::Open => Err(stop::interrupted()),
+        };
+    }
+}
+
+/// Waits until the batch before is committed.
+async fn settle(before: &mut Option<Submitted>) -> Result<()> {
+    match before.take() {
+        Some(submitted) => submitted.durable().await,
+        None => Ok(()),
     }
 }
 
@@ -245,7 +262,7 @@ async fn write<S: Source, K: Sink>(
     lane: &mut Lane,
     batch: &mut K::Batch,
     gathered: Gathered,
-) -> Result<()> {
+) -> Result<Submitted> {
     if K::INTENDS {
         let step = Step::Intended(lane.id, gathered.intent(lane));
         shared
@@ -268,7 +285,7 @@ async fn apply<S: Source, K: Sink>(
     lane: &mut Lane,
     batch: &mut K::Batch,
     gathered: Gathered,
-) -> Result<()> {
+) -> Result<Submitted> {
     let mut tries = shared.context.policy.tries("store a batch");
     let applied = loop {
         match shared.sink.apply(batch).await {
@@ -282,14 +299,12 @@ async fn apply<S: Source, K: Sink>(
     });
     let Gathered { keys, end } = gathered;
     let step = Step::Committed(lane.id, Box::new(applied.receipt), end.clone());
-    shared
-        .committer
-        .commit_batch(Entry { step, keys }, applied.rejects)
-        .await?;
+    let entry = Entry { step, keys };
+    let submitted = shared.committer.submit(entry, applied.rejects)?;
     lane.seq += 1;
     lane.cursor = end;
     lane.intent = None;
-    Ok(())
+    Ok(submitted)
 }
 
 /// Does a batch again of which only the intent is known.
@@ -322,7 +337,8 @@ async fn repeat<S: Source, K: Sink>(
         )
         .with_hint("the source changed between the runs; begin anew with --restart"));
     }
-    apply(shared, lane, &mut batch, gathered).await
+    let applied = apply(shared, lane, &mut batch, gathered).await?;
+    applied.durable().await
 }
 
 fn reader_died(cause: tokio::task::JoinError) -> Error {

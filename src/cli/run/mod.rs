@@ -127,7 +127,10 @@ fn run_invocation(invocation: Invocation, environment: Environment) -> ExitCode 
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
+    // Lanes encode on these threads; some more keep the connection going meanwhile.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.max(4) + 2)
         .enable_all()
         .build()
         .doing(|| "cannot start the threads of the program".to_owned())
