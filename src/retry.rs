@@ -4,6 +4,7 @@
 //! progress anywhere in the run, so a slow success elsewhere keeps a job alive. Only transient errors are tried
 //! again. The only user of `backoff`, as a plain sequence of delays: its own loop has no cap and cannot be seeded.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,24 +13,35 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind, Reaction, Result};
 
-/// When the run last got anywhere; shared by everything that retries.
+/// When the run last got anywhere, and how often it had to try again; shared by everything that retries.
 #[derive(Clone)]
-pub struct Progress(Arc<Mutex<Instant>>);
+pub struct Progress {
+    last: Arc<Mutex<Instant>>,
+    retries: Arc<AtomicU64>,
+}
 
 impl Progress {
     /// The run got somewhere just now.
     pub fn touch(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// How often something was tried again so far.
+    pub fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
     }
 
     fn last(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Default for Progress {
     fn default() -> Self {
-        Progress(Arc::new(Mutex::new(Instant::now())))
+        Progress {
+            last: Arc::new(Mutex::new(Instant::now())),
+            retries: Arc::default(),
+        }
     }
 }
 
@@ -148,6 +160,7 @@ impl Tries<'_> {
         {
             return Err(exhausted(error, self.count, self.began.elapsed()));
         }
+        self.policy.progress.retries.fetch_add(1, Ordering::Relaxed);
         (self.policy.observer)(&Waiting {
             doing: self.doing,
             error: &error,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::kept;
 use super::session::Session;
 use super::target;
 use crate::archive::Archive;
@@ -152,14 +153,15 @@ pub async fn create_collection(
     Ok(made)
 }
 
-/// A file that is a definition, or else an archive.
+/// A file that is a definition, what a clear keeps of one, or else an archive.
 fn definition_in(file: &Path) -> Result<Definition> {
     if file.is_file() {
         let text = std::fs::read(file).doing(|| format!("cannot read `{}`", file.display()))?;
-        if let Some(definition) = String::from_utf8(text)
-            .ok()
-            .and_then(|text| Definition::parse(text).ok())
-        {
+        let read = |text: String| {
+            let kept = kept::definition_in(&text);
+            kept.or_else(|| Definition::parse(text).ok())
+        };
+        if let Some(definition) = String::from_utf8(text).ok().and_then(read) {
             return Ok(definition);
         }
     }

@@ -227,6 +227,13 @@ pub async fn cancel_job(
     }
     let owed = folder.obligations()?;
     if let Some(created) = Created::among(&owed) {
+        let policy = session.first_contact();
+        for owed in owed.iter().filter(|_| remove_target) {
+            let here = policy.run("look for the collection", || {
+                super::owed::check_place(&client, id, owed)
+            });
+            here.await?;
+        }
         match remove_target {
             true => restore::remove_created(session, &client, &created).await?,
             false => session.reporter.event(&Event::Note(&format!(

@@ -2,26 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::census;
+use super::witness::Witnesses;
 use crate::error::{Error, Kind, Result};
 use crate::journal::JobFolder;
-use crate::model::{CollectionName, Definition, Key, Tenant};
+use crate::model::{CollectionName, Definition, Tenant};
 use crate::retry::Policy;
 use crate::weaviate::{
     Client, CollectionSource, Incarnation, ReadPlan, TenantState, TenantStatus, Wanted,
 };
 use std::sync::Arc;
-
-/// Enough objects to know a collection by, although some of them may be deleted meanwhile.
-const WITNESSES: usize = 16;
-
-/// An object that was there when the job began.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Witness {
-    key: Key,
-    /// By the server's clock; an object that is written anew elsewhere gets another one.
-    created: i64,
-}
 
 /// What is kept of a collection to make it again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,7 +21,7 @@ pub(super) struct Kept {
     pub incarnation: Incarnation,
     /// Where shards say nothing.
     #[serde(default)]
-    pub witnesses: Vec<Witness>,
+    pub witnesses: Witnesses,
 }
 
 impl Kept {
@@ -40,7 +29,7 @@ impl Kept {
         definition: Definition,
         tenants: Vec<TenantState>,
         incarnation: Incarnation,
-        witnesses: Vec<Witness>,
+        witnesses: Witnesses,
     ) -> Self {
         Kept {
             version: 1,
@@ -79,16 +68,12 @@ impl Kept {
             )),
         }
     }
+}
 
-    /// True if one of the witnesses is still there, created when it was.
-    pub async fn is_witnessed(&self, client: &Client, name: &CollectionName) -> Result<bool> {
-        for witness in &self.witnesses {
-            if client.created(name, &witness.key).await? == Some(witness.created) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
+/// The definition in the text that a clear keeps.
+pub(super) fn definition_in(text: &str) -> Option<Definition> {
+    let kept: Kept = serde_json::from_str(text).ok()?;
+    Some(kept.definition)
 }
 
 /// The first objects of a collection whose shards say nothing; none where they do.
@@ -99,9 +84,9 @@ pub(super) async fn witnesses(
     definition: &Definition,
     tenants: &[TenantState],
     incarnation: &Incarnation,
-) -> Result<Vec<Witness>> {
+) -> Result<Witnesses> {
     if !incarnation.shards.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Witnesses::default());
     }
     let active = match definition.has_tenants()? {
         true => active(tenants),
@@ -109,14 +94,7 @@ pub(super) async fn witnesses(
     };
     let plan = ReadPlan::choose(client, definition, Wanted::Keys)?;
     let source = CollectionSource::new(client.clone(), name.clone(), active, plan);
-    let first = census::first(policy, &source, WITNESSES).await?;
-    let readable = first.into_iter().filter(|(_, times)| times.created != 0);
-    Ok(readable
-        .map(|(key, times)| Witness {
-            key,
-            created: times.created,
-        })
-        .collect())
+    Witnesses::call(policy, &source).await
 }
 
 /// Those that can be read and counted without being woken.

@@ -9,6 +9,7 @@ mod diff;
 mod estimate;
 mod jobs;
 mod kept;
+mod owed;
 mod pages;
 mod proof;
 mod remake;
@@ -16,6 +17,7 @@ mod restore;
 mod session;
 mod target;
 mod verify;
+mod witness;
 
 pub use backup::{BackupRequest, backup, backup_into};
 pub use clear::{ClearMethod, ClearPlan, ClearRequest, clear, plan_clear};

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::kept::{Kept, active};
+use super::owed;
 use crate::engine::Facts;
 use crate::error::{Error, Kind, Result};
 use crate::journal::{JobFolder, Obligation};
@@ -74,7 +75,10 @@ impl Remake {
         let kept = self.kept()?;
         let found = match self.client.collection(&self.name).await? {
             Collection::Found(found) => found,
-            Collection::Missing if self.owes(&kept)? => return self.create_again(&kept).await,
+            Collection::Missing if self.owes(&kept)? => {
+                self.check_owed_here()?;
+                return self.create_again(&kept).await;
+            }
             Collection::Missing => {
                 return Err(Error::new(
                     Kind::NotFound,
@@ -95,6 +99,28 @@ impl Remake {
         self.folder.save_obligation(&self.owed(&kept))?;
         self.delete_the_old_one(&kept).await?;
         self.create_again(&kept).await
+    }
+
+    /// It is missing: it must be missing where this job has deleted it.
+    fn check_owed_here(&self) -> Result<()> {
+        let here = |(url, name): &(&str, &str)| {
+            *name == self.name.as_str() && *url == self.client.address()
+        };
+        let owed = self.folder.obligations()?;
+        let mut places = owed.iter().filter(|owed| is_dropped(owed));
+        match places
+            .clone()
+            .filter_map(Obligation::place)
+            .any(|it| here(&it))
+        {
+            true => Ok(()),
+            false => match places.next_back().and_then(Obligation::place) {
+                Some((url, name)) => {
+                    Err(owed::elsewhere(&self.client, self.folder.id(), url, name))
+                }
+                None => Ok(()),
+            },
+        }
     }
 
     fn owes(&self, kept: &Kept) -> Result<bool> {
@@ -151,6 +177,7 @@ impl Remake {
     }
 
     async fn meet(&self, owed: &Obligation) -> Result<()> {
+        owed::check_place(&self.client, self.folder.id(), owed).await?;
         match owed {
             Obligation::ScratchCollection { name, .. } => {
                 self.delete_scratch(&CollectionName::parse(name)?).await?
@@ -207,7 +234,7 @@ impl Remake {
     /// any is the old one as long as this job has not asked for its deletion.
     async fn is_the_old_one(&self, kept: &Kept, found: &Definition) -> Result<bool> {
         match kept.witnesses.is_empty() {
-            false => kept.is_witnessed(&self.client, &self.name).await,
+            false => kept.witnesses.is_any_there(&self.client, &self.name).await,
             true => Ok(!self.owes(kept)? && self.shape(kept, found)? == Shape::Equal),
         }
     }
@@ -339,7 +366,15 @@ impl Remake {
                 .next()
                 .map(|first| ("differs".into(), first)),
         );
-        self.folder.discharge(&self.owed(kept))?;
+        // Also one that an earlier run wrote down under another address of this server.
+        for owed in self
+            .folder
+            .obligations()?
+            .iter()
+            .filter(|it| is_dropped(it))
+        {
+            self.folder.discharge(owed)?;
+        }
         Ok(facts)
     }
 
@@ -375,8 +410,11 @@ enum Shape {
 
 /// True if the job of this folder has deleted a collection, or was about to, and has not made it again.
 pub(super) fn owes_a_collection(folder: &JobFolder) -> Result<bool> {
-    let is_one = |owed: &Obligation| matches!(owed, Obligation::DroppedCollection { .. });
-    Ok(folder.obligations()?.iter().any(is_one))
+    Ok(folder.obligations()?.iter().any(is_dropped))
+}
+
+fn is_dropped(owed: &Obligation) -> bool {
+    matches!(owed, Obligation::DroppedCollection { .. })
 }
 
 /// Only active and inactive tenants can be made again.

@@ -185,6 +185,15 @@ impl Session {
         .with_hint("resume with the settings of the first run, or pass --restart to begin anew"))
     }
 
+    /// Says so if the job began at another address; whether it is the same collection is looked at elsewhere.
+    pub(super) fn say_moved(&self, state: &State, address: &str) {
+        if let Some(began) = state.address.as_deref().filter(|began| *began != address) {
+            self.warn(&format!(
+                "the job began at {began} and goes on at {address}"
+            ));
+        }
+    }
+
     /// Says that an unfinished job is in the way.
     pub(super) fn in_the_way(&self, folder: &JobFolder, state: &State) -> Error {
         // After a kill the summary is a little behind; the journal is not.

@@ -7,13 +7,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::Again;
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::event::{Event, Reporter};
 use crate::job::{Cursor, Job, Lane, LaneId, Place, Stage, Step};
@@ -81,7 +80,7 @@ impl Committer {
         folder: Arc<JobFolder>,
         reporter: Arc<dyn Reporter>,
         progress: Progress,
-        again: Again,
+        repeats: Arc<AtomicU64>,
     ) -> Result<Self> {
         let before = folder.state()?;
         let mut rejects = folder.rejects()?;
@@ -106,9 +105,11 @@ impl Committer {
             state_written: Instant::now(),
             rejects,
             reporter,
+            // Counted for all that a session does: what was before this run is not of it.
+            retries_elsewhere: progress.retries(),
             progress,
-            again,
-            again_before: (before.retries, before.repeats),
+            repeats,
+            before: (before.retries, before.repeats),
             barrier: None,
             waiting: BTreeMap::new(),
             is_abandoned: false,
@@ -198,9 +199,11 @@ struct Work {
     rejects: Rejects,
     reporter: Arc<dyn Reporter>,
     progress: Progress,
-    again: Again,
+    repeats: Arc<AtomicU64>,
     /// Retries and repeats of earlier runs.
-    again_before: (u64, u64),
+    before: (u64, u64),
+    /// Retries of this session before this run.
+    retries_elsewhere: u64,
     barrier: Option<Barrier>,
     /// Where the next batch of a document must begin; `None` before the first one.
     place: Option<u64>,
@@ -400,8 +403,8 @@ impl Work {
         self.state_written = Instant::now();
         let written = self.folder.note_state(|state| {
             state.stopped = stopped;
-            state.retries = self.again_before.0 + self.again.retries.load(Ordering::Relaxed);
-            state.repeats = self.again_before.1 + self.again.repeats.load(Ordering::Relaxed);
+            state.retries = self.before.0 + self.progress.retries() - self.retries_elsewhere;
+            state.repeats = self.before.1 + self.repeats.load(Ordering::Relaxed);
             if self.poison.is_none() {
                 self.summarise(state);
             }

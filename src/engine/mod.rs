@@ -15,7 +15,7 @@ mod worker;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
@@ -52,15 +52,6 @@ pub trait Verb: Send + Sync {
     fn summary(&self, job: &Job) -> Summary;
 }
 
-/// How often a run had to do something again; shared, and added to the job's summary.
-#[derive(Clone, Default)]
-pub struct Again {
-    /// Requests and stages that failed and were tried again.
-    pub retries: Arc<AtomicU64>,
-    /// Batches of earlier runs that were done again because only their intent was known.
-    pub repeats: Arc<AtomicU64>,
-}
-
 /// What a run needs besides the job.
 #[derive(Clone)]
 pub struct Context {
@@ -72,16 +63,14 @@ pub struct Context {
     pub stop: Stop,
     /// Batch size, workers, rates, memory.
     pub tuning: Tuning,
-    /// What was done again.
-    pub again: Again,
+    /// Batches of earlier runs that were done again because only their intent was known.
+    pub repeats: Arc<AtomicU64>,
 }
 
 impl Context {
     /// A context whose retries are told to `reporter` and end when `stop` is asked for.
     pub fn new(reporter: Arc<dyn Reporter>, policy: Policy, stop: Stop, tuning: Tuning) -> Self {
         let listener = reporter.clone();
-        let again = Again::default();
-        let retries = again.retries.clone();
         let observer = move |waiting: &Waiting<'_>| {
             let Waiting {
                 doing,
@@ -89,7 +78,6 @@ impl Context {
                 tries,
                 delay,
             } = *waiting;
-            retries.fetch_add(1, Ordering::Relaxed);
             listener.event(&Event::Retry {
                 doing,
                 error,
@@ -107,7 +95,7 @@ impl Context {
             policy,
             stop,
             tuning,
-            again,
+            repeats: Arc::default(),
         }
     }
 }
@@ -139,7 +127,7 @@ pub async fn run<V: Verb>(
         folder,
         context.reporter.clone(),
         context.policy.progress.clone(),
-        context.again.clone(),
+        context.repeats.clone(),
     )?;
     let mut run = Run {
         verb,

@@ -313,7 +313,7 @@ async fn repeat<S: Source, K: Sink>(
     lane: &mut Lane,
     intent: &Intent,
 ) -> Result<()> {
-    shared.context.again.repeats.fetch_add(1, Ordering::Relaxed);
+    shared.context.repeats.fetch_add(1, Ordering::Relaxed);
     let kept = shared.ids.pending(lane.id)?;
     let keys = kept.map(|batch| batch.keys).unwrap_or_default();
     let policy = &shared.context.policy;

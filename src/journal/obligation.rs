@@ -62,6 +62,24 @@ pub enum Obligation {
     },
 }
 
+impl Obligation {
+    /// The server and the collection that it is about, if it is about one.
+    pub fn place(&self) -> Option<(&str, &str)> {
+        match self {
+            Obligation::WokenTenants {
+                url, collection, ..
+            }
+            | Obligation::PinnedFlags {
+                url, collection, ..
+            } => Some((url, collection)),
+            Obligation::ScratchCollection { url, name, .. }
+            | Obligation::CreatedCollection { url, name, .. }
+            | Obligation::DroppedCollection { url, name, .. } => Some((url, name)),
+            Obligation::PartialFile { .. } => None,
+        }
+    }
+}
+
 const KINDS: [&str; 6] = [
     "woken_tenants",
     "pinned_flags",

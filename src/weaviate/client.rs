@@ -35,8 +35,13 @@ impl Role {
     }
 }
 
-/// The longest reply that is read; longer ones are refused as too large.
-const REPLY_LIMIT: usize = 256 << 20;
+/// The longest reply that is read, where one object may be as large as objects are, or a list as long as tenants are
+/// many. Longer ones are refused as too large.
+const LONGEST_REPLY: usize = 256 << 20;
+/// Of a page of several objects: half as many are asked for then.
+const LONGEST_PAGE: usize = 64 << 20;
+/// Of everything else: definitions, counts, names.
+const LONGEST_WORD: usize = 32 << 20;
 /// Of a refusal only the words count, and they come first.
 const REFUSAL_LIMIT: usize = 64 << 10;
 
@@ -63,6 +68,19 @@ pub(super) struct Reply {
     pub body: Bytes,
     pub server_time: Option<SystemTime>,
     retry_after: Option<Duration>,
+}
+
+/// By what was asked for.
+fn longest_reply(path: &str) -> usize {
+    let is_of_several = path.starts_with("objects?") && !path.contains("&limit=1&");
+    let is_of_any_size = ["objects", "batch/objects"]
+        .iter()
+        .any(|of| path.starts_with(of));
+    match (is_of_several, is_of_any_size || path.ends_with("/tenants")) {
+        (true, _) => LONGEST_PAGE,
+        (false, true) => LONGEST_REPLY,
+        (false, false) => LONGEST_WORD,
+    }
 }
 
 /// How long a silent server is waited for.
@@ -205,10 +223,10 @@ impl Client {
                 .body(body);
         }
         let response = request.send().await.map_err(|cause| self.no_reply(cause))?;
-        self.read(response).await
+        self.read(response, longest_reply(path)).await
     }
 
-    async fn read(&self, mut response: reqwest::Response) -> Result<Reply> {
+    async fn read(&self, mut response: reqwest::Response, longest: usize) -> Result<Reply> {
         let text = |name| {
             response
                 .headers()
@@ -227,10 +245,14 @@ impl Client {
             if !status.is_success() && body.len() >= REFUSAL_LIMIT {
                 break;
             }
-            if body.len() + chunk.len() > REPLY_LIMIT {
+            if body.len() + chunk.len() > longest {
+                let mebibytes = longest >> 20;
                 return Err(Error::new(
                     self.role.refused(),
-                    format!("the reply of {} is larger than 256 MiB", self.address()),
+                    format!(
+                        "the reply of {} is larger than {mebibytes} MiB",
+                        self.address()
+                    ),
                 )
                 .with_reaction(Reaction::TooLarge));
             }
@@ -446,6 +468,26 @@ mod tests {
         match client.judge(reply) {
             Ok(reply) => client.unexpected("list objects", &reply),
             Err(error) => error,
+        }
+    }
+
+    #[test]
+    fn a_reply_may_be_as_long_as_what_was_asked_for() {
+        let limits = [
+            ("objects?class=A&limit=1&after=", LONGEST_REPLY),
+            (
+                "objects/A/00000000-0000-0000-0000-000000000000?include=vector",
+                LONGEST_REPLY,
+            ),
+            ("batch/objects", LONGEST_REPLY),
+            ("schema/A/tenants", LONGEST_REPLY),
+            ("objects?class=A&limit=100&after=", LONGEST_PAGE),
+            ("schema", LONGEST_WORD),
+            ("schema/A/shards", LONGEST_WORD),
+            ("graphql", LONGEST_WORD),
+        ];
+        for (path, limit) in limits {
+            assert_eq!(longest_reply(path), limit, "{path}");
         }
     }
 

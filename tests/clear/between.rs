@@ -162,3 +162,89 @@ async fn a_server_upgraded_between_two_runs_proves_itself_before_anything_is_del
     assert_eq!(bench.clear().await.unwrap().exit_code, 0);
     assert_eq!(bench.store().count(NAME), 0);
 }
+
+/// A key that may do everything but list shards.
+async fn without_shards(method: ClearMethod) -> Bench {
+    let bench = Bench::plain().await.by(method);
+    let shards = ("GET", "/v1/schema/Article/shards");
+    bench.strike(shards, When::Always, refusal(403));
+    bench
+}
+
+/// Where a clear of each method is stopped with its work half done.
+const HALF_DONE: [(ClearMethod, (&str, &str), u64); 3] = [
+    (ClearMethod::Recreate, DELETION, 1),
+    (ClearMethod::Recreate, CREATION, 2),
+    (ClearMethod::ById, ("DELETE", "/v1/batch/objects"), 2),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clear_is_resumed_where_shards_may_not_be_listed() {
+    for (method, place, nth) in HALF_DONE {
+        let bench = without_shards(method).await;
+        let shape = bench.shape();
+        bench.strike(place, When::Nth(nth..=nth), refusal(401));
+        bench.clear().await.unwrap_err();
+        let ended = bench.clear().await.unwrap();
+        assert_eq!(ended.exit_code, 0, "{method:?} at {place:?}");
+        assert_eq!((bench.shape(), bench.store().count(NAME)), (shape, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_life_is_not_cleared_where_shards_may_not_be_listed() {
+    for (method, place, nth) in HALF_DONE {
+        let bench = without_shards(method).await;
+        bench.strike(place, When::Nth(nth..=nth), refusal(401));
+        bench.clear().await.unwrap_err();
+        crate::bench::wait_for_the_next_second();
+        bench.made_anew_by_somebody();
+        let theirs = bench.store().dump(NAME);
+        let kind = bench.kind().await;
+        assert!(
+            matches!(kind, Kind::TargetRefused | Kind::Mismatch),
+            "{method:?} at {place:?}: {kind:?}"
+        );
+        assert!(!theirs.is_empty() && bench.store().dump(NAME) == theirs);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_collection_is_not_made_on_another_server() {
+    let mut bench = Bench::plain().await;
+    let shape = bench.shape();
+    bench.break_at(CREATION, 2).await;
+    let (first, home) = (bench.store().clone(), bench.sandbox.url());
+    let away = Bench::of(elysiactl::sandbox::Store::new(), Settings::default()).await;
+    bench.request.connection = Connection::to(away.sandbox.url());
+    for outcome in [bench.clear().await.map(drop), bench.cancel().await] {
+        let error = outcome.unwrap_err();
+        assert_eq!(error.kind(), Kind::Mismatch, "{error}");
+        let words = format!(
+            "worked on collection `Article` at {home}; there is none at {}",
+            away.sandbox.url()
+        );
+        assert!(error.message().contains(&words), "{error}");
+        assert!(error.hint().unwrap().contains(&format!("--url {home}")));
+    }
+    assert!(away.store().collections().is_empty());
+    // The server has moved, the operator made the collection there from what the job keeps.
+    let session = bench.session();
+    let kept = bench
+        .state()
+        .folder(&bench.jobs()[0].id)
+        .join("definition.json");
+    let connection = bench.request.connection.clone();
+    commands::create_collection(&session, &connection, &kept, None)
+        .await
+        .unwrap();
+    assert_eq!(bench.clear().await.unwrap().exit_code, 0);
+    assert_eq!(crate::bench::shape(away.store()), shape);
+    assert!(first.collections().is_empty());
+    assert_eq!(
+        commands::prune_jobs(&bench.state(), Duration::ZERO, false)
+            .unwrap()
+            .len(),
+        1
+    );
+}

@@ -188,6 +188,15 @@ fn an_edited_document_is_refused_until_it_is_sealed_anew() {
     std::fs::write(&archive, text.replacen("\"views\":", "\"views\": ", 1)).unwrap();
     let path = archive.display();
     is_refused(&world, &path.to_string(), &[13], "edited");
+    let ended = world.run(&format!("col verify {path}")).with(13);
+    assert_eq!(
+        named(&world, &ended.stderr),
+        format!(
+            "error: `{}`: the seal does not fit: the archive is damaged or was edited\n  \
+             hint: put back a good copy; if you edited it on purpose, `elysiactl col verify --reseal` seals it anew\n",
+            named(&world, &path.to_string())
+        )
+    );
     world.run(&format!("col verify {path} --reseal")).with(0);
     world
         .run(&format!("col restore {path} --name Copy"))

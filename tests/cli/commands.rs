@@ -193,7 +193,9 @@ fn config_shows_each_setting_with_its_origin_and_no_secret() {
     let world = World::with(0);
     std::fs::write(world.path().join("key"), "secret-4711").unwrap();
     let mut command = world.command("config show --api-key-file key --header X-Token=hidden-0815");
-    command.env("ELYSIACTL_TIMEOUT", "45s");
+    command
+        .env("ELYSIACTL_TIMEOUT", "45s")
+        .env_remove("ELYSIACTL_TRANSPORT");
     let ended = start(command).wait().with(0);
     let shown = named(&world, &ended.stdout);
     for (setting, origin) in [

@@ -340,3 +340,57 @@ fn a_definition_that_appears_in_the_gap_of_a_clear_is_never_deleted() {
             .contains("the real one")
     );
 }
+
+#[test]
+fn what_a_resume_differs_in_is_in_the_json_of_the_error_too() {
+    let world = killed();
+    let ended = world.run(&format!("{BACKUP} --resume -z --json")).with(8);
+    let lines = ended.json();
+    let error = lines.iter().find(|line| line["type"] == "error").unwrap();
+    let expected = serde_json::json!([{"name": "compression", "then": "none", "now": "gzip"}]);
+    assert_eq!(error["differences"], expected, "{ended:#?}");
+}
+
+#[test]
+fn a_removal_that_was_killed_is_ended_by_the_same_words() {
+    let world = World::with(30);
+    let words = "col rm Article --force";
+    for (number, moment) in [(1, Moment::Before), (1, Moment::After)] {
+        let ended = world.run_killed(words, number, ("DELETE", "/v1/schema/Article"), moment);
+        assert_eq!(ended.signal, Some(9), "{ended:#?}");
+    }
+    assert!(world.unfinished().is_some() && world.store().collections().is_empty());
+    // It was agreed to before.
+    world.run("col rm Article").with(0);
+    assert_eq!(world.unfinished(), None);
+    world.run("col rm Article --force").with(10);
+}
+
+#[test]
+fn a_removal_names_the_ways_out_of_an_unfinished_clear() {
+    let world = World::with(30);
+    let clear = "col clear Article --force";
+    world.run_killed(clear, 1, ("DELETE", "/v1/schema/Article"), Moment::Before);
+    let ended = world.run("col rm Article --force").with(8);
+    let hint = "hint: `elysiactl jobs ls` shows the job in the way; `jobs resume` goes on with it, \
+                `jobs cancel` gives it up\n";
+    assert!(ended.stderr.ends_with(hint), "{ended:#?}");
+    assert_eq!(world.store().count("Article"), 30);
+}
+
+#[test]
+fn a_source_that_is_dropped_while_it_is_read_exits_6_and_leaves_nothing_of_an_unbegun_job() {
+    let world = World::with(230);
+    let store = world.store().clone();
+    let nothing = elysiactl::sandbox::Store::new().snapshot();
+    world.at_request(1, PAGES, move || store.restore(&nothing));
+    fails_at_last(
+        &world,
+        BACKUP,
+        6,
+        "error: collection `Article` is gone\n  \
+         kept: nothing was written, and no job is left\n  \
+         hint: somebody deleted it while it was read\n",
+    );
+    assert_eq!((world.jobs().len(), world.hidden("out").len()), (0, 0));
+}

@@ -26,6 +26,8 @@ pub struct Picture {
     /// The copy of the live folder.
     pub folder: PathBuf,
     pub server: Snapshot,
+    /// Its address.
+    pub url: String,
     pub told: Told,
 }
 
@@ -63,6 +65,7 @@ pub struct Camera {
     gate: RwLock<()>,
     server_gate: Arc<tokio::sync::RwLock<()>>,
     server: elysiactl::sandbox::Store,
+    url: String,
     told: Mutex<Told>,
     pictures: Mutex<Vec<Picture>>,
 }
@@ -76,6 +79,7 @@ impl Camera {
             gate: RwLock::default(),
             server_gate: sandbox.gate(),
             server: sandbox.store().clone(),
+            url: sandbox.url(),
             told: Mutex::default(),
             pictures: Mutex::default(),
         })
@@ -100,6 +104,7 @@ impl Camera {
             moment,
             folder,
             server: self.server.snapshot(),
+            url: self.url.clone(),
             told: self.told.lock().unwrap().clone(),
         });
     }

@@ -140,7 +140,19 @@ impl Scene {
     /// Puts everything back to the moment of the picture and starts another server with its data.
     pub async fn put_back(&self, picture: &Picture) -> Sandbox {
         self.replace_live(&picture.folder);
-        server_with(&picture.server).await
+        let sandbox = server_with(&picture.server).await;
+        self.move_debts(&picture.url, &sandbox.url());
+        sandbox
+    }
+
+    /// What is owed to the server that was photographed is owed to the one that stands for it.
+    fn move_debts(&self, from: &str, to: &str) {
+        for job in entries(&self.state().join("jobs")) {
+            let owed = job.join("obligations.json");
+            if let Ok(text) = std::fs::read_to_string(&owed) {
+                std::fs::write(owed, text.replace(from, to)).unwrap();
+            }
+        }
     }
 
     fn replace_live(&self, folder: &Path) {

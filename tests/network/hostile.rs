@@ -302,6 +302,112 @@ async fn an_endless_reply_is_cut_off_and_memory_stays_within_bounds() {
     bench.sandbox.stop().await;
 }
 
+/// As [`honest`], of a collection that is empty by now, with tenants and aliases if it has them.
+fn honest_to_the_end(line: &str, definition: &str) -> Option<Vec<u8>> {
+    if line.starts_with("get /v1/objects") {
+        return Some(b"{\"objects\":[]}".to_vec());
+    }
+    if line.starts_with("get /v1/schema/article/tenants") {
+        return Some(br#"[{"name":"amber","activityStatus":"HOT"}]"#.to_vec());
+    }
+    if line.starts_with("get /v1/aliases") {
+        return Some(b"{\"aliases\":[]}".to_vec());
+    }
+    honest(line, definition)
+}
+
+fn with_tenants(definition: &str) -> String {
+    let mut definition: serde_json::Value = serde_json::from_str(definition).unwrap();
+    definition["multiTenancyConfig"] = json!({"enabled": true});
+    definition.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tenants_and_aliases_that_are_nonsense_or_endless_end_in_an_error() {
+    let mut bench = Bench::with(1, 1).await;
+    bench.patience = Duration::from_millis(40);
+    let plain = bench.sandbox.store().definition("Article").unwrap();
+    let plain = plain.to_string();
+    let calls = [
+        ("/v1/schema/article/tenants", with_tenants(&plain)),
+        ("/v1/aliases", plain),
+    ];
+    let lies: [Option<&[u8]>; 6] = [
+        Some(b""),
+        Some(b"["),
+        Some(b"\xff"),
+        Some(b"{\"aliases\":7}"),
+        Some(b"[{\"name\":1}]"),
+        None,
+    ];
+    for (number, (call, definition)) in calls.into_iter().enumerate() {
+        for (nth, lie) in lies.into_iter().enumerate() {
+            let definition = definition.clone();
+            let liar = Liar::start(Box::new(move |line, stream| {
+                match (line.contains(call), lie) {
+                    (true, Some(lie)) => reply(stream, lie),
+                    (true, None) => endless(stream, ""),
+                    _ => reply(
+                        stream,
+                        &honest_to_the_end(line, &definition).unwrap_or_default(),
+                    ),
+                }
+            }));
+            let mut request = bench.backup_request();
+            request.connection.url = liar.url.clone();
+            let name = format!("{number}-{nth}");
+            request.destination = bench.path().join(format!("out{name}"));
+            let ended = backup(&bench.session(&format!("job{name}")), &request).await;
+            let is_warned = call == "/v1/aliases" && lie.is_none();
+            match ended {
+                // Aliases are left out with a warning where they cannot be listed for good.
+                Ok(outcome) => assert!(is_warned, "{call} {lie:?}: {outcome:?}"),
+                Err(error) => assert_ne!(error.kind(), Kind::Failed, "{call}: {}", shown(&error)),
+            }
+        }
+    }
+    bench.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn results_of_a_batch_that_are_nonsense_are_no_success() {
+    let mut bench = Bench::with(3, 1).await;
+    let archive = bench.archive().await;
+    bench.patience = Duration::from_millis(40);
+    let definition = bench.sandbox.store().definition("Article").unwrap();
+    let definition = definition.to_string();
+    let lies: [&[u8]; 6] = [
+        b"",
+        b"[]",
+        b"{}",
+        b"[1,2,3]",
+        b"[{\"id\":\"x\",\"result\":{\"status\":\"SUCCESS\"}}]",
+        b"\xff",
+    ];
+    for (number, lie) in lies.into_iter().enumerate() {
+        let definition = definition.clone();
+        let liar = Liar::start(Box::new(move |line, stream| {
+            match line.starts_with("post /v1/batch/objects") {
+                true => reply(stream, lie),
+                false => reply(
+                    stream,
+                    &honest_to_the_end(line, &definition).unwrap_or_default(),
+                ),
+            }
+        }));
+        let mut request = bench.restore_request(&archive, "Article");
+        (request.merge, request.name) = (true, None);
+        request.connection.url = liar.url.clone();
+        let ended = restore(&bench.session(&format!("job{number}")), &request).await;
+        match ended {
+            // What was neither taken nor refused counts as refused, by name.
+            Ok(outcome) => assert_ne!(outcome.exit_code, 0, "{number}: {outcome:?}"),
+            Err(error) => assert_ne!(error.kind(), Kind::Failed, "{number}: {}", shown(&error)),
+        }
+    }
+    bench.sandbox.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endless_error_is_read_no_further_than_its_words() {
     let mut bench = Bench::with(1, 1).await;

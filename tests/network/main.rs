@@ -6,6 +6,7 @@ mod common;
 mod bench;
 mod ends;
 mod hostile;
+mod lives;
 mod refused;
 mod sweep;
 mod transient;

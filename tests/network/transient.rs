@@ -257,3 +257,38 @@ async fn many_empty_tenants_are_passed_though_every_third_request_fails() {
     bench.assert_archived(&saved, &[], "with tenants").await;
     bench.sandbox.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_retry_of_a_backup_is_counted_in_its_report_those_of_its_stages_too() {
+    let bench = Bench::with(120, 1).await;
+    let store = bench.sandbox.store().clone();
+    let counted = std::sync::atomic::AtomicBool::new(false);
+    // Somebody writes after the objects were counted, so that ids are compared in the end.
+    bench.sandbox.on_request(move |request| {
+        let is_page = request.path.starts_with(PAGES.1);
+        if is_page && !counted.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            store.fill("Article", 5, 4, 77);
+        }
+    });
+    for (kind, when) in [
+        (PAGES, When::Nth(2..=2)),
+        (("GET", "/v1/aliases"), When::Nth(1..=1)),
+        (
+            ("GET", "/v1/objects?class=Article&limit=1000"),
+            When::Nth(1..=2),
+        ),
+    ] {
+        bench.strike(kind, when, status(503));
+    }
+    let saved = bench.back_up().await.unwrap();
+    assert_eq!(saved.exit_code, 0, "{saved:?}");
+    let archive = saved.archive.unwrap();
+    let name = archive.file_name().unwrap().to_str().unwrap();
+    let report = archive.with_file_name(format!(".{name}.report.json"));
+    let report = std::fs::read(report).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(
+        (bench.told.retries().len(), &report["retries"]),
+        (4, &4.into())
+    );
+}

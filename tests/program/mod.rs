@@ -311,8 +311,12 @@ impl World {
             .env("XDG_STATE_HOME", self.path().join("state"))
             .env("XDG_CONFIG_HOME", self.path().join("config"))
             .env("TMPDIR", self.path())
+            // Where a coverage run wants to be told of what the child did.
+            .envs(std::env::vars_os().filter(|(name, _)| name == "LLVM_PROFILE_FILE"))
             .env("WEAVIATE_URL", self.sandbox.url())
             .env("WEAVIATE_GRPC_URL", self.sandbox.grpc_url())
+            // Cues and faults are of REST requests; a test that wants gRPC says so.
+            .env("ELYSIACTL_TRANSPORT", "rest")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

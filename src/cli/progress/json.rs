@@ -12,8 +12,8 @@ use super::super::exit::ExitCode;
 use super::super::output::{Clock, Out};
 use super::super::render::causes;
 use super::shapes::{
-    ErrorBody, Field, JobReport, Line, PlanBody, RejectBody, RetryBody, SummaryBody, seconds,
-    status,
+    Difference, ErrorBody, Field, JobReport, Line, PlanBody, RejectBody, RetryBody, SummaryBody,
+    seconds, status,
 };
 use super::{Ending, Listener, SHOWN_REJECTS, Story};
 use crate::error::{Error, Result};
@@ -40,6 +40,7 @@ struct Told {
     jobs: Vec<JobReport>,
     rejects: u64,
     warnings: Vec<String>,
+    differences: Vec<Difference>,
 }
 
 impl JsonLines {
@@ -148,6 +149,9 @@ impl Told {
             Event::Warning(text) if self.warnings.len() < KEPT_WARNINGS => {
                 self.warnings.push((*text).to_owned())
             }
+            Event::Differences(differences) => {
+                self.differences = differences.iter().map(Difference::of).collect()
+            }
             _ => {}
         }
     }
@@ -179,6 +183,7 @@ impl Listener for JsonLines {
             kept: error.kept(),
             hint: error.hint(),
             causes: causes(error),
+            differences: &told.differences,
         });
         if let Some(body) = error {
             self.write("error", &told.story, body)?;

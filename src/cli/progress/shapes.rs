@@ -67,6 +67,27 @@ pub(super) struct ErrorBody<'a> {
     pub(super) kept: Option<&'a str>,
     pub(super) hint: Option<&'a str>,
     pub(super) causes: Vec<String>,
+    /// Of a resume that does not match its job.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(super) differences: &'a [Difference],
+}
+
+/// What a job was begun with, and what is asked for now.
+#[derive(Serialize)]
+pub(super) struct Difference {
+    name: String,
+    then: String,
+    now: String,
+}
+
+impl Difference {
+    pub(super) fn of((name, then, now): &(String, String, String)) -> Self {
+        Difference {
+            name: name.clone(),
+            then: then.clone(),
+            now: now.clone(),
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -16,7 +16,7 @@ use super::super::protect::{matches_glob, refuse_protected};
 use super::{Done, Run, diff};
 use crate::archive::{Archive, Format};
 use crate::commands::{
-    self, BackupRequest, ClearMethod, ClearRequest, Outcome, RestoreRequest, Session,
+    self, BackupRequest, ClearMethod, ClearRequest, Outcome, RestoreRequest, Session, Unfinished,
 };
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Reporter};
@@ -423,7 +423,11 @@ async fn create(run: &Run, args: &CreateArgs) -> Result<Done> {
 
 async fn remove(run: &Run, args: &RmArgs) -> Result<Done> {
     let connected = run.connect(Purpose::Destroy)?;
-    let session = run.changing_session()?;
+    // There is nothing to choose: a removal that was cut short is gone on with.
+    let session = Session {
+        unfinished: Unfinished::Resume,
+        ..run.changing_session()?
+    };
     let request = ClearRequest {
         connection: connected.connection.clone(),
         collection: unprotected(&args.name, &connected.protect)?,
@@ -438,10 +442,15 @@ async fn remove(run: &Run, args: &RmArgs) -> Result<Done> {
         return Ok(Done::default());
     }
     let (shown, name) = (run.screen.with_origin(&plan.plan), &request.collection);
-    let protect = &connected.protect;
-    run.confirm(&session, &shown, name.as_str(), args.force, protect)
+    let (force, protect) = (args.force || plan.is_going_on, &connected.protect);
+    run.confirm(&session, &shown, name.as_str(), force, protect)
         .await?;
-    commands::clear(&session, &request, plan)
-        .await
-        .map(Done::from)
+    let removed = commands::clear(&session, &request, plan).await;
+    removed.map(Done::from).map_err(|error| match error.kind() {
+        // The flags of the other verbs are not there.
+        Kind::Mismatch => error.with_hint(
+            "`elysiactl jobs ls` shows the job in the way; `jobs resume` goes on with it, `jobs cancel` gives it up",
+        ),
+        _ => error,
+    })
 }

@@ -13,6 +13,7 @@ use super::census;
 use super::estimate::{self, Cost, Spelling};
 use super::session::{Claimed, Outcome, Session, Unfinished, fact, fact_number, grouped, resumed};
 use super::target::{self, Found};
+use super::witness::Witnesses;
 use crate::archive::{
     ArchiveSink, Contents, Draft, Ending, Format, Header, SinkOptions, partial_name,
 };
@@ -23,6 +24,7 @@ use crate::format::Codec;
 use crate::job::{Identity, Job, JobKind, Receipt, Spec, Summary};
 use crate::journal::{JobFolder, State};
 use crate::model::{CollectionName, Definition, Tenant};
+use crate::retry::Policy;
 use crate::storage::{Local, Storage};
 use crate::weaviate::{
     Client, CollectionSource, Connection, Incarnation, ReadPlan, Role, TenantState, TenantStatus,
@@ -30,6 +32,11 @@ use crate::weaviate::{
 };
 use lease::Lease;
 use verb::Backup;
+
+/// Noted in the job's summary: objects that were there when it began.
+const WITNESSES: &str = "witnesses";
+/// As many as there are witnesses at most.
+const WITNESSED_TENANTS: usize = 16;
 
 /// What `col backup` was asked for, one collection.
 #[derive(Clone, Debug)]
@@ -82,7 +89,7 @@ pub async fn backup_into(
     session.show_plan(&plan);
     check_destination(request)?;
     lease::clear_the_way(session, &*storage, &request.collection)?;
-    let claimed = claim(session, request, identity, &client, &found, &seen)?;
+    let claimed = claim(session, request, identity, &client, &found, &seen).await?;
     let (claimed, lease) = take_lease(session, &storage, request, claimed)?;
     let verb = Backup {
         storage: storage.clone(),
@@ -102,9 +109,9 @@ pub async fn backup_into(
         verified::report_tenants(&verb.folder)?;
         verb.put_papers_beside()?;
     }
-    let folder = verb.folder.clone();
+    let Backup { lease, folder, .. } = verb;
     // Of a run that failed the first error counts.
-    let ended = verb.lease.end(outcome.is_ok());
+    let ended = lease.end(outcome.is_ok());
     let summary = match outcome {
         Ok(summary) => summary,
         Err(error) => return Err(session.forget_refused(folder, error)),
@@ -163,6 +170,8 @@ struct Seen {
     /// Those that are read.
     chosen: Vec<Tenant>,
     skipped: Vec<String>,
+    /// Some of those that hold objects.
+    filled: Vec<Tenant>,
     count: u64,
     /// In Unix milliseconds, by the server's clock.
     server_time: Option<i64>,
@@ -198,11 +207,14 @@ impl Seen {
             true => Wanted::Everything,
             false => Wanted::Properties,
         };
-        let mut count = 0;
+        let (mut count, mut filled) = (0, Vec::new());
         for tenant in &chosen {
-            count += policy
-                .run("count objects", || client.count(name, tenant))
-                .await?;
+            let counted = policy.run("count objects", || client.count(name, tenant));
+            let counted = counted.await?;
+            if counted > 0 && filled.len() < WITNESSED_TENANTS {
+                filled.push(tenant.clone());
+            }
+            count += counted;
         }
         let server_time = policy
             .run("ask for the server's time", || client.server_time())
@@ -212,11 +224,37 @@ impl Seen {
             tenants,
             chosen,
             skipped,
+            filled,
             count,
             server_time,
             plan: ReadPlan::choose(client, &found.definition, wanted)?,
             key_plan: ReadPlan::choose(client, &found.definition, Wanted::Keys)?,
         })
+    }
+
+    /// The ids of those that hold objects.
+    fn filled_source(&self, client: &Arc<Client>, name: &CollectionName) -> CollectionSource {
+        let tenants = self.filled.clone();
+        CollectionSource::new(client.clone(), name.clone(), tenants, self.key_plan)
+    }
+
+    /// What the job will know the collection by where its shards say nothing.
+    async fn witnesses(
+        &self,
+        session: &Session,
+        request: &BackupRequest,
+        client: &Arc<Client>,
+    ) -> Result<Option<(String, String)>> {
+        if !self.incarnation.shards.is_empty() || self.filled.is_empty() {
+            return Ok(None);
+        }
+        let policy = session.context().policy;
+        let source = self.filled_source(client, &request.collection);
+        let witnesses = Witnesses::call(&policy, &source).await?;
+        let text = serde_json::to_string(&witnesses).map_err(|cause| {
+            Error::new(Kind::Failed, "witnesses cannot be kept").with_cause(cause)
+        })?;
+        Ok(Some((WITNESSES.to_owned(), text)))
     }
 }
 
@@ -349,11 +387,11 @@ async fn describe_size(
     estimate::describe(session, plan, (&source, spelling), (objects, tenants), cost).await;
 }
 
-fn claim(
+async fn claim(
     session: &Session,
     request: &BackupRequest,
     identity: Identity,
-    client: &Client,
+    client: &Arc<Client>,
     found: &Found,
     seen: &Seen,
 ) -> Result<Claimed> {
@@ -370,11 +408,12 @@ fn claim(
             }
             Unfinished::Resume => {
                 session.check_identity(&state, &identity)?;
-                check_same_life(session, &state, client, seen)?;
+                check_same_life(session, &state, client, seen).await?;
                 return session.go_on(folder);
             }
         }
     }
+    let witnesses = seen.witnesses(session, request, client).await?;
     // The header must come out the same in every run, whatever the server says by then.
     session.begin(
         &Spec {
@@ -390,6 +429,7 @@ fn claim(
             state.total = Some(if request.with_data { seen.count } else { 0 });
             state.address = Some(client.address().to_owned());
             state.extra.insert("version".into(), found.version.clone());
+            state.extra.extend(witnesses);
             if let Some(time) = seen.server_time {
                 state.extra.insert("server time".into(), time.to_string());
             }
@@ -403,12 +443,37 @@ fn is_too_old(session: &Session, state: &State) -> Result<bool> {
     Ok(age.unsigned_abs() > session.resume_within)
 }
 
-/// The same life of the collection at another address is gone on with; another life at the same address is not.
-fn check_same_life(session: &Session, state: &State, client: &Client, seen: &Seen) -> Result<()> {
+/// By its shards, or where they say nothing by objects that were there when the job began.
+async fn is_same_life(
+    policy: &Policy,
+    state: &State,
+    client: &Client,
+    now: &Incarnation,
+    source: &CollectionSource,
+) -> Result<bool> {
     let then = Incarnation {
         shards: state.incarnation.clone().unwrap_or_default(),
     };
-    if !then.may_equal(&seen.incarnation) {
+    let Some(text) = state.extra.get(WITNESSES) else {
+        return Ok(then.may_equal(now));
+    };
+    let witnesses: Witnesses = serde_json::from_str(text).map_err(|cause| {
+        Error::new(Kind::JournalDamaged, "the job has lost its witnesses").with_cause(cause)
+    })?;
+    let name = CollectionName::parse(&state.spec.identity.source)?;
+    Ok(then.may_equal(now) && witnesses.know(policy, client, &name, source).await?)
+}
+
+/// The same life of the collection at another address is gone on with; another life at the same address is not.
+async fn check_same_life(
+    session: &Session,
+    state: &State,
+    client: &Arc<Client>,
+    seen: &Seen,
+) -> Result<()> {
+    let name = CollectionName::parse(&state.spec.identity.source)?;
+    let (source, policy) = (seen.filled_source(client, &name), session.context().policy);
+    if !is_same_life(&policy, state, client, &seen.incarnation, &source).await? {
         return Err(Error::new(
             Kind::Mismatch,
             format!("collection `{}` is not the one that job {} began with: it was deleted and created again", state.spec.identity.source, state.job),

@@ -117,7 +117,9 @@ impl Backup<'_> {
         let name = &self.request.collection;
         let found = target::find(self.session, &self.client, name).await?;
         let now = Incarnation::of(&self.client, name, &found.definition).await?;
-        if !self.seen.incarnation.may_equal(&now) {
+        let source = self.seen.filled_source(&self.client, name);
+        let policy = self.session.context().policy;
+        if !is_same_life(&policy, &self.state, &self.client, &now, &source).await? {
             return Err(Error::new(
                 Kind::SourceRefused,
                 format!("collection `{name}` was deleted and created again while it was read"),

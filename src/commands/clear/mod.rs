@@ -444,6 +444,7 @@ async fn claim(session: &Session, request: &ClearRequest, plan: &ClearPlan) -> R
             Unfinished::Resume => {
                 session.check_identity(&state, &identity)?;
                 check_same_life(session, &state, plan, request).await?;
+                session.say_moved(&state, plan.client.address());
                 return session.go_on(folder);
             }
             // It was forgotten before; another run has begun one since.

@@ -72,7 +72,7 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
     }
     session.show_plan(&plan);
     if session.is_dry_run {
-        check_target(request, &client, &name, &there).await?;
+        check_target(session, request, &client, &name, &there).await?;
         return Ok(Outcome::default());
     }
     let claimed = claim(session, request, identity, &archive, &client, &name, &there).await?;
@@ -203,12 +203,13 @@ async fn answer_again(
         .await?
     {
         Collection::Found(definition) => {
-            let incarnation = Incarnation::of(client, name, &definition).await?;
-            let count = policy
-                .run("count objects", || client.count(name, &Tenant::NONE))
-                .await;
-            let same_count = count.is_ok_and(|count| count.to_string() == left("count"))
-                || definition.has_tenants()?;
+            let incarnation = policy.run("look at the collection", || {
+                Incarnation::of(client, name, &definition)
+            });
+            let incarnation = incarnation.await?;
+            let count = policy.run("count objects", || client.count(name, &Tenant::NONE));
+            // Tenants were put to sleep since they were counted.
+            let same_count = definition.has_tenants()? || count.await?.to_string() == left("count");
             Incarnation::from_text(&left("incarnation")).may_equal(&incarnation) && same_count
         }
         _ => false,
@@ -304,6 +305,7 @@ fn plan(
 
 /// Refuses a target that is in the way, before anything is touched.
 async fn check_target(
+    session: &Session,
     request: &RestoreRequest,
     client: &Client,
     name: &CollectionName,
@@ -316,7 +318,9 @@ async fn check_target(
         )
         .with_hint("pass --name <NEW> to restore under another name")),
         Collection::Found(definition) if !request.merge => {
-            let holds = match client.count(name, &Tenant::NONE).await {
+            let policy = session.context().policy;
+            let count = policy.run("count objects", || client.count(name, &Tenant::NONE));
+            let holds = match count.await {
                 Ok(count) => format!(" and holds {} objects", grouped(count)),
                 Err(_) if definition.has_tenants()? => String::new(),
                 Err(error) => return Err(error),
@@ -346,6 +350,7 @@ async fn claim(
             Unfinished::Refuse => return Err(session.in_the_way(&folder, &state)),
             Unfinished::Resume => {
                 session.check_identity(&state, &identity)?;
+                session.say_moved(&state, client.address());
                 return session.go_on(folder);
             }
             Unfinished::Restart => {
@@ -353,7 +358,7 @@ async fn claim(
             }
         }
     }
-    check_target(request, client, name, there).await?;
+    check_target(session, request, client, name, there).await?;
     begin(session, request, identity, archive, client)
 }
 
@@ -379,7 +384,7 @@ async fn restart(
     let there = policy
         .run("look for the collection", || client.collection(name))
         .await?;
-    check_target(request, client, name, &there).await?;
+    check_target(session, request, client, name, &there).await?;
     begin(session, request, identity, archive, client)
 }
 

@@ -1,6 +1,10 @@
 //! The stages of a restore, and its two ends.
 
 use super::*;
+use crate::model::Key;
+
+/// So many batches of earlier runs are looked for.
+const WITNESSES: usize = 16;
 
 pub(super) struct Restore<'a> {
     pub(super) session: &'a Session,
@@ -118,10 +122,11 @@ impl Restore<'_> {
 
     /// Strikes out claims to a collection that is not there.
     pub(super) async fn disclaim(&self) -> Result<()> {
-        if !matches!(
-            self.client.collection(&self.name).await?,
-            Collection::Missing
-        ) {
+        let policy = self.session.context().policy;
+        let there = policy.run("look for the collection", || {
+            self.client.collection(&self.name)
+        });
+        if !matches!(there.await?, Collection::Missing) {
             return Ok(());
         }
         for owed in self.folder.obligations()? {
@@ -235,6 +240,31 @@ impl Restore<'_> {
         CollectionSink::new(self.client.clone(), definition, incarnation)
     }
 
+    /// Where shards say nothing, something that an earlier run wrote must be there: another collection of the same
+    /// definition would be filled with the rest.
+    async fn check_same_life(&self, job: &Job) -> Result<()> {
+        if !Incarnation::from_text(fact(job, "incarnation")?)
+            .shards
+            .is_empty()
+        {
+            return Ok(());
+        }
+        let keys = written(job);
+        if keys.is_empty() {
+            return Ok(());
+        }
+        for key in &keys {
+            if self.client.has_object(&self.name, key).await? {
+                return Ok(());
+            }
+        }
+        Err(Error::new(
+            Kind::Mismatch,
+            format!("collection `{}` is not the one that job {} wrote into: nothing of what was restored is in it", self.name, self.folder.id()),
+        )
+        .with_hint("restore under another name, or pass --restart to begin anew"))
+    }
+
     /// The last look: still the same collection, and as many objects as were accepted.
     async fn take_stock(&self, job: &Job) -> Result<Facts> {
         self.sink(job)?.check_incarnation().await?;
@@ -341,6 +371,14 @@ impl Restore<'_> {
     }
 }
 
+/// The first objects of some batches of which nothing was refused.
+fn written(job: &Job) -> Vec<Key> {
+    let receipts = job.receipts_in_order().into_iter();
+    let whole = receipts.filter(|receipt| receipt.count > 0 && receipt.rejected == 0);
+    let first = whole.filter_map(|receipt| Some(receipt.span.as_ref()?.0.clone()));
+    first.take(WITNESSES).collect()
+}
+
 impl Verb for Restore<'_> {
     type Source = ArchiveSource;
     type Sink = CollectionSink;
@@ -354,6 +392,7 @@ impl Verb for Restore<'_> {
     }
 
     async fn ends(&self, job: &Job) -> Result<(ArchiveSource, CollectionSink)> {
+        self.check_same_life(job).await?;
         let incarnation = fact(job, "incarnation")?.to_owned();
         self.folder.update_state(|state| {
             state.extra.insert("incarnation".into(), incarnation);
