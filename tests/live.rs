@@ -24,8 +24,16 @@ fn url() -> String {
     std::env::var("ELYSIACTL_TEST_URL").expect("ELYSIACTL_TEST_URL names the server")
 }
 
+/// Over gRPC as well if `ELYSIACTL_TEST_GRPC_URL` names it.
+fn server() -> Connection {
+    Connection {
+        grpc_url: std::env::var("ELYSIACTL_TEST_GRPC_URL").ok(),
+        ..Connection::to(url())
+    }
+}
+
 fn client() -> Client {
-    Client::new(&Connection::to(url()), Role::Target).unwrap()
+    Client::new(&server(), Role::Target).unwrap()
 }
 
 fn name(text: &str) -> CollectionName {
@@ -52,13 +60,13 @@ async fn bring(
 ) -> std::path::PathBuf {
     let sandbox = Sandbox::start(Settings::default()).await.unwrap();
     sandbox.store().fill("Article", objects, 32, 7);
-    let mut request = backup_request(&sandbox.url(), "Article", &folder.join("made"));
+    let mut request = backup_request(&sandbox.connection(), "Article", &folder.join("made"));
     request.format = Format::Jsonl;
     request.codec = Codec::Zstd;
     let archive = backup(session, &request).await.unwrap().archive.unwrap();
     sandbox.stop().await;
     client().delete(&name(target)).await.unwrap();
-    let restored = restore(session, &restore_request(&url(), &archive, Some(target)))
+    let restored = restore(session, &restore_request(&server(), &archive, Some(target)))
         .await
         .unwrap();
     assert_eq!(
@@ -82,7 +90,7 @@ async fn a_collection_comes_back_with_the_same_digest_in_every_layout() {
         (Format::Jsonl, Codec::Zstd),
     ] {
         let mut request = backup_request(
-            &url(),
+            &server(),
             "ElysiactlLiveOne",
             &folder.path().join(format!("{format:?}{codec:?}")),
         );
@@ -99,13 +107,13 @@ async fn a_collection_comes_back_with_the_same_digest_in_every_layout() {
         client().delete(&name("ElysiactlLiveTwo")).await.unwrap();
         let back = restore(
             &session,
-            &restore_request(&url(), &archive, Some("ElysiactlLiveTwo")),
+            &restore_request(&server(), &archive, Some("ElysiactlLiveTwo")),
         )
         .await
         .unwrap();
         assert_eq!((back.exit_code, back.tally.accepted), (0, 3_000));
         let mut request = backup_request(
-            &url(),
+            &server(),
             "ElysiactlLiveTwo",
             &folder.path().join(format!("again{format:?}{codec:?}")),
         );
@@ -134,15 +142,11 @@ async fn a_clear_leaves_the_same_definition_and_no_object_by_both_methods() {
             2_500,
         )
         .await;
-        let before = commands::show_collection(
-            &session,
-            &Connection::to(url()),
-            &name("ElysiactlLiveThree"),
-        )
-        .await
-        .unwrap();
+        let before = commands::show_collection(&session, &server(), &name("ElysiactlLiveThree"))
+            .await
+            .unwrap();
         let request = ClearRequest {
-            connection: Connection::to(url()),
+            connection: server(),
             collection: name("ElysiactlLiveThree"),
             delete_schema: false,
             method,
@@ -161,13 +165,9 @@ async fn a_clear_leaves_the_same_definition_and_no_object_by_both_methods() {
                 .unwrap(),
             0
         );
-        let after = commands::show_collection(
-            &session,
-            &Connection::to(url()),
-            &name("ElysiactlLiveThree"),
-        )
-        .await
-        .unwrap();
+        let after = commands::show_collection(&session, &server(), &name("ElysiactlLiveThree"))
+            .await
+            .unwrap();
         assert_eq!(
             after.value().unwrap(),
             before.value().unwrap(),
@@ -215,7 +215,7 @@ fn a_backup_and_a_restore_killed_again_and_again_end_the_same() {
         "--resume",
     ];
     until_done(folder.path(), &words);
-    let mut request = backup_request(&url(), "ElysiactlLiveFive", &folder.path().join("five"));
+    let mut request = backup_request(&server(), "ElysiactlLiveFive", &folder.path().join("five"));
     (request.format, request.codec) = (Format::Jsonl, Codec::Zstd);
     let again = runtime
         .block_on(backup(&session, &request))

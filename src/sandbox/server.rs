@@ -22,6 +22,7 @@ use super::routes::{Request, Service, is_write};
 use super::settings::Settings;
 use super::store::Store;
 use super::wire::{Door, Hall, Scissors};
+use crate::weaviate::Connection;
 
 /// A request as hooks and the log see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +114,15 @@ impl Sandbox {
             stop,
             tasks,
         })
+    }
+
+    /// What it takes to reach this server over both protocols.
+    pub fn connection(&self) -> Connection {
+        Connection {
+            grpc_url: Some(self.grpc_url()),
+            api_key: self.shared.service.settings.api_key.clone().map(Into::into),
+            ..Connection::to(self.url())
+        }
     }
 
     /// The address of the server, `http://127.0.0.1:<port>`.

@@ -30,7 +30,7 @@ impl Bench {
     pub async fn of(store: Store, settings: Settings) -> Self {
         let sandbox = Sandbox::start_with(settings, store).await.unwrap();
         Bench {
-            request: common::clear_request(&sandbox.url(), NAME),
+            request: common::clear_request(&common::rest(&sandbox), NAME),
             folder: tempfile::tempdir().unwrap(),
             sandbox,
         }
@@ -85,7 +85,7 @@ impl Bench {
     pub async fn move_to(&mut self, settings: Settings) {
         let store = self.store().clone();
         self.sandbox = Sandbox::start_with(settings, store).await.unwrap();
-        self.request.connection = common::clear_request(&self.sandbox.url(), NAME).connection;
+        self.request.connection = common::rest(&self.sandbox);
     }
 
     pub fn strike(&self, of: (&str, &str), when: When, fault: Fault) -> usize {

@@ -72,7 +72,7 @@ async fn witnesses_are_found_in_pages_as_small_as_the_server_gives_them() {
 async fn an_alias_is_refused_and_the_real_name_is_told() {
     let bench = Bench::plain().await;
     bench.store().add_alias("Essay", NAME);
-    let request = clear_request(&bench.sandbox.url(), "Essay");
+    let request = clear_request(&crate::common::rest(&bench.sandbox), "Essay");
     let refused = commands::plan_clear(&bench.session(), &request).await;
     let error = refused.err().unwrap();
     assert!(error.hint().unwrap().contains("`Article`"), "{error}");

@@ -17,13 +17,21 @@ use elysiactl::journal::{StateDir, StoreKind};
 use elysiactl::model::CollectionName;
 use elysiactl::retry::Policy;
 use elysiactl::sandbox::{Sandbox, Settings};
-use elysiactl::weaviate::Connection;
+use elysiactl::weaviate::{Connection, Transport};
 
 /// A sandbox with one collection of sample data.
 pub async fn sandbox_with(collection: &str, objects: usize) -> Sandbox {
     let sandbox = Sandbox::start(Settings::default()).await.unwrap();
     sandbox.store().fill(collection, objects, 8, 1);
     sandbox
+}
+
+/// How to reach a sandbox over REST alone.
+pub fn rest(sandbox: &Sandbox) -> Connection {
+    Connection {
+        transport: Transport::Rest,
+        ..sandbox.connection()
+    }
 }
 
 /// Retries at once.
@@ -59,9 +67,13 @@ pub fn session_told(state: &Path, reporter: Arc<dyn Reporter>) -> Session {
     }
 }
 
-pub fn backup_request(url: &str, collection: &str, destination: &Path) -> BackupRequest {
+pub fn backup_request(
+    connection: &Connection,
+    collection: &str,
+    destination: &Path,
+) -> BackupRequest {
     BackupRequest {
-        connection: Connection::to(url),
+        connection: connection.clone(),
         collection: CollectionName::parse(collection).unwrap(),
         group: Vec::new(),
         destination: destination.to_owned(),
@@ -75,9 +87,13 @@ pub fn backup_request(url: &str, collection: &str, destination: &Path) -> Backup
     }
 }
 
-pub fn restore_request(url: &str, archive: &Path, name: Option<&str>) -> RestoreRequest {
+pub fn restore_request(
+    connection: &Connection,
+    archive: &Path,
+    name: Option<&str>,
+) -> RestoreRequest {
     RestoreRequest {
-        connection: Connection::to(url),
+        connection: connection.clone(),
         archive: archive.to_owned(),
         name: name.map(|name| CollectionName::parse(name).unwrap()),
         skip_data: false,
@@ -87,9 +103,9 @@ pub fn restore_request(url: &str, archive: &Path, name: Option<&str>) -> Restore
     }
 }
 
-pub fn clear_request(url: &str, collection: &str) -> ClearRequest {
+pub fn clear_request(connection: &Connection, collection: &str) -> ClearRequest {
     ClearRequest {
-        connection: Connection::to(url),
+        connection: connection.clone(),
         collection: CollectionName::parse(collection).unwrap(),
         delete_schema: false,
         method: ClearMethod::Auto,

@@ -14,7 +14,7 @@ use elysiactl::journal::StoreKind;
 use elysiactl::model::CollectionName;
 use elysiactl::sandbox::{Activity, Dumped, Sandbox, Store, sample_definition};
 
-use elysiactl::weaviate::{Client, Connection, Role};
+use elysiactl::weaviate::{Client, Role, Transport};
 
 use crate::pictures::check_batches;
 use crate::scene::{COLLECTION, Deed, Ear, Scene, empty_server};
@@ -59,7 +59,7 @@ async fn server(mut definition: Value) -> Sandbox {
     let named = definition.as_object_mut().unwrap().remove("vectorConfig");
     store.create(&definition).unwrap();
     if let Some(named) = named {
-        let client = Client::new(&Connection::to(sandbox.url()), Role::Target).unwrap();
+        let client = Client::new(&sandbox.connection(), Role::Target).unwrap();
         let mut update = store.definition(COLLECTION).unwrap();
         update["vectorConfig"] = named;
         let name = CollectionName::parse(COLLECTION).unwrap();
@@ -96,10 +96,15 @@ fn in_two_steps() -> Value {
     definition
 }
 
-async fn clears_end_alike(method: ClearMethod, definition: Value, store: StoreKind, workers: u32) {
+async fn clears_end_alike(
+    (method, transport): (ClearMethod, Transport),
+    definition: Value,
+    store: StoreKind,
+    workers: u32,
+) {
     let sandbox = server(definition).await;
     let before = Surroundings::of(sandbox.store());
-    let scene = Scene::new(Deed::Clear(method), store, workers);
+    let scene = Scene::new(Deed::Clear(method), store, workers).over(transport);
     let (outcome, pictures) = scene.photographed(&sandbox).await;
     assert_eq!(outcome.unwrap().exit_code, 0);
     assert_eq!(sandbox.store().count(COLLECTION), 0);
@@ -109,7 +114,7 @@ async fn clears_end_alike(method: ClearMethod, definition: Value, store: StoreKi
         let moment = format!("picture {number}, {}", picture.moment);
         let sandbox = scene.put_back(picture).await;
         let ear = Arc::new(Ear::default());
-        let outcome = scene.run(&sandbox.url(), ear.clone()).await;
+        let outcome = scene.run(&sandbox.connection(), ear.clone()).await;
         let outcome = outcome.unwrap_or_else(|error| panic!("{moment}: {error}"));
         assert_eq!(outcome.exit_code, 0, "{moment}: {outcome:?}");
         assert_eq!(sandbox.store().count(COLLECTION), 0, "{moment}");
@@ -121,7 +126,7 @@ async fn clears_end_alike(method: ClearMethod, definition: Value, store: StoreKi
         sound += 1;
     }
     println!(
-        "clear {}, {workers} lanes, {store} store: {sound} of {} crash points",
+        "clear {} over {transport:?}, {workers} lanes, {store} store: {sound} of {} crash points",
         method.name(),
         pictures.len()
     );
@@ -137,15 +142,18 @@ macro_rules! every_crash_of_a {
 
 use ClearMethod::{ById, Recreate};
 use StoreKind::{File, Sled};
+use Transport::{Grpc, Rest};
 
 every_crash_of_a! {
-    clear_by_creation_with_sled_ends_empty: clears_end_alike(Recreate, sample_definition(COLLECTION), Sled, 1);
-    clear_by_creation_with_a_file_ends_empty: clears_end_alike(Recreate, sample_definition(COLLECTION), File, 4);
-    clear_of_tenants_with_sled_ends_empty: clears_end_alike(Recreate, with_tenants(), Sled, 4);
-    clear_of_tenants_with_a_file_ends_empty: clears_end_alike(Recreate, with_tenants(), File, 1);
-    clear_of_two_kinds_of_vectors_ends_empty: clears_end_alike(Recreate, in_two_steps(), File, 1);
-    clear_by_id_of_one_lane_with_sled_ends_empty: clears_end_alike(ById, sample_definition(COLLECTION), Sled, 1);
-    clear_by_id_of_one_lane_with_a_file_ends_empty: clears_end_alike(ById, sample_definition(COLLECTION), File, 1);
-    clear_by_id_of_four_lanes_with_sled_ends_empty: clears_end_alike(ById, sample_definition(COLLECTION), Sled, 4);
-    clear_by_id_of_four_lanes_with_a_file_ends_empty: clears_end_alike(ById, sample_definition(COLLECTION), File, 4);
+    clear_by_creation_with_sled_ends_empty: clears_end_alike((Recreate, Grpc), sample_definition(COLLECTION), Sled, 1);
+    clear_by_creation_with_a_file_ends_empty: clears_end_alike((Recreate, Grpc), sample_definition(COLLECTION), File, 4);
+    clear_of_tenants_with_sled_ends_empty: clears_end_alike((Recreate, Grpc), with_tenants(), Sled, 4);
+    clear_of_tenants_with_a_file_ends_empty: clears_end_alike((Recreate, Grpc), with_tenants(), File, 1);
+    clear_of_two_kinds_of_vectors_ends_empty: clears_end_alike((Recreate, Grpc), in_two_steps(), File, 1);
+    clear_by_id_of_one_lane_with_sled_ends_empty: clears_end_alike((ById, Grpc), sample_definition(COLLECTION), Sled, 1);
+    clear_by_id_of_one_lane_with_a_file_ends_empty: clears_end_alike((ById, Grpc), sample_definition(COLLECTION), File, 1);
+    clear_by_id_of_four_lanes_with_sled_ends_empty: clears_end_alike((ById, Grpc), sample_definition(COLLECTION), Sled, 4);
+    clear_by_id_of_four_lanes_with_a_file_ends_empty: clears_end_alike((ById, Grpc), sample_definition(COLLECTION), File, 4);
+    clear_by_id_of_one_lane_over_rest_ends_empty: clears_end_alike((ById, Rest), sample_definition(COLLECTION), File, 1);
+    clear_by_id_of_four_lanes_over_rest_ends_empty: clears_end_alike((ById, Rest), sample_definition(COLLECTION), File, 4);
 }

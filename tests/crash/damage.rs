@@ -55,7 +55,7 @@ impl Case {
     async fn resumed_after(&self, damage: impl FnOnce(&Scene)) -> Option<Kind> {
         let sandbox = self.scene.put_back(&self.picture).await;
         damage(&self.scene);
-        match self.scene.run_silently(&sandbox.url()).await {
+        match self.scene.run_silently(&sandbox.connection()).await {
             Ok(outcome) => {
                 assert_eq!(
                     (outcome.exit_code, outcome.tally.accepted),
@@ -197,7 +197,7 @@ async fn an_older_journal_than_the_archive_loses_and_doubles_nothing() {
         let id = scene.jobs()[0].id.to_string();
         let earlier = older.folder.join("state/jobs").join(id).join("journal");
         crate::camera::copy_all(&earlier, &journal);
-        let done = scene.run_silently(&sandbox.url()).await.unwrap();
+        let done = scene.run_silently(&sandbox.connection()).await.unwrap();
         assert_eq!((done.exit_code, scene.leftovers().len()), (0, 0));
         assert_eq!(
             verify(&done.archive.unwrap()).unwrap().object_count,

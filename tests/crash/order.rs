@@ -13,6 +13,7 @@ use elysiactl::format::Codec;
 use elysiactl::job::{LaneId, Step};
 use elysiactl::journal::{Entry, Store, StoreKind};
 use elysiactl::storage::{Call, Hooked, Local};
+use elysiactl::weaviate::Transport;
 
 use crate::common::sandbox_with;
 use crate::pictures::archive_of;
@@ -97,7 +98,7 @@ async fn nothing_is_committed_before_the_archive_is_synced() {
                 assert!(dirty.is_empty(), "not synced: {dirty:?}");
             }
         });
-        let request = scene.backup_request(&sandbox.url());
+        let request = scene.backup_request(&sandbox.connection());
         backup_into(&session, &request, Arc::new(storage))
             .await
             .unwrap();
@@ -111,8 +112,14 @@ fn counts_on_the_archive(entry: &Entry) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_sent_after_its_intent_and_committed_after_its_reply() {
+    for transport in [Transport::Grpc, Transport::Rest] {
+        each_batch_is_sent_between_intent_and_commit(transport).await;
+    }
+}
+
+async fn each_batch_is_sent_between_intent_and_commit(transport: Transport) {
     let (_folder, archive, _) = archive_of(200, Format::Json, 25).await;
-    let scene = Scene::new(Deed::Restore(archive), StoreKind::Sled, 1);
+    let scene = Scene::new(Deed::Restore(archive), StoreKind::Sled, 1).over(transport);
     let sandbox = empty_server().await;
     let (store, seen) = (sandbox.store().clone(), Arc::new(Mutex::new((0, 0, 0))));
     let steps = seen.clone();
@@ -135,7 +142,7 @@ async fn a_batch_is_sent_after_its_intent_and_committed_after_its_reply() {
             }
         }
     });
-    let request = scene.restore_request(&sandbox.url());
+    let request = scene.restore_request(&sandbox.connection());
     restore(&session, &request).await.unwrap();
     assert_eq!(*seen.lock().unwrap(), (200, 200, 8));
 }
@@ -172,7 +179,7 @@ async fn the_journal_is_closed_before_it_is_deleted() {
     });
     let (session, is_closed) = watching(&scene, listener.clone(), |_| {});
     *listener.is_closed.lock().unwrap() = Some(is_closed);
-    let request = scene.backup_request(&sandbox.url());
+    let request = scene.backup_request(&sandbox.connection());
     let storage = Arc::new(Local::at(scene.backups()));
     backup_into(&session, &request, storage).await.unwrap();
     assert!(listener.was_closed.load(Ordering::SeqCst));
@@ -243,7 +250,7 @@ async fn batches_of_a_document_are_committed_in_the_order_of_their_places() {
             }
         }
     });
-    let request = scene.backup_request(&sandbox.url());
+    let request = scene.backup_request(&sandbox.connection());
     let storage = Arc::new(Local::at(scene.backups()));
     backup_into(&session, &request, storage).await.unwrap();
     assert!(end.lock().unwrap().1.len() > 1, "one lane cannot show it");

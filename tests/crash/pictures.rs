@@ -12,6 +12,7 @@ use elysiactl::commands::{Outcome, restore, verify};
 use elysiactl::format::{Codec, Digest};
 use elysiactl::journal::StoreKind;
 use elysiactl::sandbox::{Doom, Dumped, Sandbox, sample_id};
+use elysiactl::weaviate::Transport;
 
 use crate::camera::Picture;
 use crate::common::{sandbox_with, session};
@@ -32,9 +33,14 @@ struct End {
     digest: Option<Digest>,
 }
 
-async fn backups_end_alike(format: Format, codec: Codec, store: StoreKind, workers: u32) {
+async fn backups_end_alike(
+    (format, codec): (Format, Codec),
+    store: StoreKind,
+    workers: u32,
+    transport: Transport,
+) {
     let sandbox = sandbox_with(COLLECTION, OBJECTS).await;
-    let scene = Scene::new(Deed::Backup(format, codec), store, workers);
+    let scene = Scene::new(Deed::Backup(format, codec), store, workers).over(transport);
     let (outcome, pictures) = scene.photographed(&sandbox).await;
     let outcome = outcome.unwrap();
     assert_eq!((outcome.exit_code, scene.leftovers()), (0, Vec::new()));
@@ -43,7 +49,7 @@ async fn backups_end_alike(format: Format, codec: Codec, store: StoreKind, worke
     let elsewhere = empty_server().await;
     let (another, request) = (
         session(&scene.live().join("restored")),
-        scene.restore_request(&elsewhere.url()),
+        scene.restore_request(&elsewhere.connection()),
     );
     let restored = restore(&another, &request).await;
     assert_eq!(restored.unwrap().exit_code, 0);
@@ -57,9 +63,14 @@ async fn backups_end_alike(format: Format, codec: Codec, store: StoreKind, worke
     resume_all(&scene, &pictures, &end).await;
 }
 
-async fn restores_end_alike(format: Format, frame: u32, store: StoreKind, workers: u32) {
+async fn restores_end_alike(
+    (format, frame): (Format, u32),
+    store: StoreKind,
+    workers: u32,
+    transport: Transport,
+) {
     let (_folder, archive, objects) = archive_of(OBJECTS, format, frame).await;
-    let scene = Scene::new(Deed::Restore(archive), store, workers);
+    let scene = Scene::new(Deed::Restore(archive), store, workers).over(transport);
     let sandbox = empty_server().await;
     let (outcome, pictures) = scene.photographed(&sandbox).await;
     assert_eq!(outcome.unwrap().exit_code, 0);
@@ -80,7 +91,7 @@ pub async fn archive_of(
     let sandbox = sandbox_with(COLLECTION, objects).await;
     let mut scene = Scene::new(Deed::Backup(format, Codec::Zstd), StoreKind::File, 1);
     scene.batch = frame;
-    let made = scene.run_silently(&sandbox.url()).await.unwrap();
+    let made = scene.run_silently(&sandbox.connection()).await.unwrap();
     let made = made.archive.unwrap();
     let archive = folder.path().join(made.file_name().unwrap());
     std::fs::rename(&made, &archive).unwrap();
@@ -95,7 +106,7 @@ async fn resume_all(scene: &Scene, pictures: &[Picture], end: &End) {
             sandbox.faults().doom_object(*id, Doom::Refused);
         }
         let ear = Arc::new(Ear::default());
-        let outcome = scene.run(&sandbox.url(), ear.clone()).await;
+        let outcome = scene.run(&sandbox.connection(), ear.clone()).await;
         let moment = format!("picture {number}, {}", picture.moment);
         let outcome = outcome.unwrap_or_else(|error| panic!("{moment}: {error}"));
         check_outcome(&outcome, end, &moment);
@@ -109,7 +120,8 @@ async fn resume_all(scene: &Scene, pictures: &[Picture], end: &End) {
         Deed::Clear(method) => format!("clear {}", method.name()),
     };
     println!(
-        "{verb}, {} lanes, {} store: {sound} of {} crash points",
+        "{verb} over {:?}, {} lanes, {} store: {sound} of {} crash points",
+        scene.transport,
         scene.workers,
         scene.store,
         pictures.len()
@@ -221,27 +233,41 @@ macro_rules! every_crash_of_a {
 use Codec::{None as Plain, Zstd};
 use Format::{Json, Jsonl};
 use StoreKind::{File, Sled};
+use Transport::{Grpc, Rest};
 
 every_crash_of_a! {
-    backup_of_one_lane_with_sled_comes_to_the_same_end: backups_end_alike(Json, Zstd, Sled, 1);
-    backup_of_one_lane_with_a_file_comes_to_the_same_end: backups_end_alike(Jsonl, Plain, File, 1);
-    backup_of_four_lanes_with_sled_comes_to_the_same_end: backups_end_alike(Jsonl, Zstd, Sled, 4);
-    backup_of_four_lanes_with_a_file_comes_to_the_same_end: backups_end_alike(Json, Plain, File, 4);
-    restore_of_one_lane_with_sled_comes_to_the_same_end: restores_end_alike(Json, 200, Sled, 1);
-    restore_of_one_lane_with_a_file_comes_to_the_same_end: restores_end_alike(Jsonl, 200, File, 1);
-    restore_of_four_lanes_with_sled_comes_to_the_same_end: restores_end_alike(Jsonl, 25, Sled, 4);
-    restore_of_four_lanes_with_a_file_comes_to_the_same_end: restores_end_alike(Json, 25, File, 4);
+    backup_of_one_lane_with_sled_comes_to_the_same_end: backups_end_alike((Json, Zstd), Sled, 1, Grpc);
+    backup_of_one_lane_with_a_file_comes_to_the_same_end: backups_end_alike((Jsonl, Plain), File, 1, Grpc);
+    backup_of_four_lanes_with_sled_comes_to_the_same_end: backups_end_alike((Jsonl, Zstd), Sled, 4, Grpc);
+    backup_of_four_lanes_with_a_file_comes_to_the_same_end: backups_end_alike((Json, Plain), File, 4, Grpc);
+    restore_of_one_lane_with_sled_comes_to_the_same_end: restores_end_alike((Json, 200), Sled, 1, Grpc);
+    restore_of_one_lane_with_a_file_comes_to_the_same_end: restores_end_alike((Jsonl, 200), File, 1, Grpc);
+    restore_of_four_lanes_with_sled_comes_to_the_same_end: restores_end_alike((Jsonl, 25), Sled, 4, Grpc);
+    restore_of_four_lanes_with_a_file_comes_to_the_same_end: restores_end_alike((Json, 25), File, 4, Grpc);
+    backup_of_one_lane_over_rest_comes_to_the_same_end: backups_end_alike((Json, Zstd), File, 1, Rest);
+    backup_of_four_lanes_over_rest_comes_to_the_same_end: backups_end_alike((Jsonl, Plain), File, 4, Rest);
+    restore_of_one_lane_over_rest_comes_to_the_same_end: restores_end_alike((Jsonl, 200), File, 1, Rest);
+    restore_of_four_lanes_over_rest_comes_to_the_same_end: restores_end_alike((Json, 25), File, 4, Rest);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_refused_object_is_listed_once_whenever_a_restore_is_resumed() {
+async fn every_object_refused_over_grpc_is_listed_once_whenever_a_restore_is_resumed() {
+    every_refused_object_is_listed_once(Grpc).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_object_refused_over_rest_is_listed_once_whenever_a_restore_is_resumed() {
+    every_refused_object_is_listed_once(Rest).await;
+}
+
+async fn every_refused_object_is_listed_once(transport: Transport) {
     let (_folder, archive, mut objects) = archive_of(OBJECTS, Json, 25).await;
     let doomed: Vec<uuid::Uuid> = (0..OBJECTS)
         .step_by(29)
         .map(|at| sample_id(COLLECTION, 1, at))
         .collect();
     objects.retain(|object| !doomed.contains(&object.id));
-    let scene = Scene::new(Deed::Restore(archive), File, 4);
+    let scene = Scene::new(Deed::Restore(archive), File, 4).over(transport);
     let sandbox = empty_server().await;
     for id in &doomed {
         sandbox.faults().doom_object(*id, Doom::Refused);

@@ -14,6 +14,7 @@ use elysiactl::job::{Tally, Tuning};
 use elysiactl::journal::{Listed, StateDir, StoreKind};
 use elysiactl::sandbox::{Sandbox, Settings, Snapshot, Store};
 use elysiactl::storage::Local;
+use elysiactl::weaviate::{Connection, Transport};
 
 use crate::camera::{Camera, Picture, Told, WatchedStorage, WatchedStore};
 use crate::common;
@@ -35,6 +36,8 @@ pub struct Scene {
     pub store: StoreKind,
     pub workers: u32,
     pub batch: u32,
+    /// How objects are moved; over gRPC, or not at all, unless a test says otherwise.
+    pub transport: Transport,
 }
 
 impl Scene {
@@ -45,7 +48,13 @@ impl Scene {
             store,
             workers,
             batch: 25,
+            transport: Transport::Grpc,
         }
+    }
+
+    /// The same, moved over this.
+    pub fn over(self, transport: Transport) -> Self {
+        Scene { transport, ..self }
     }
 
     pub fn backup(store: StoreKind) -> Self {
@@ -78,34 +87,56 @@ impl Scene {
         }
     }
 
-    pub fn backup_request(&self, url: &str) -> BackupRequest {
-        let mut request = common::backup_request(url, COLLECTION, &self.backups());
+    pub fn backup_request(&self, server: &Connection) -> BackupRequest {
+        let mut request = common::backup_request(&self.reach(server), COLLECTION, &self.backups());
         if let Deed::Backup(format, codec) = &self.deed {
             (request.format, request.codec) = (*format, *codec);
         }
         request
     }
 
-    pub fn restore_request(&self, url: &str) -> RestoreRequest {
+    pub fn restore_request(&self, server: &Connection) -> RestoreRequest {
         let archive = match &self.deed {
             Deed::Restore(archive) => archive.clone(),
             Deed::Backup(..) | Deed::Clear(_) => self.archives().remove(0),
         };
-        common::restore_request(url, &archive, None)
+        common::restore_request(&self.reach(server), &archive, None)
     }
 
     /// Runs the job as a new process would: begins it, or goes on with it.
-    pub async fn run(&self, url: &str, reporter: Arc<dyn Reporter>) -> Result<Outcome> {
+    pub async fn run(&self, server: &Connection, reporter: Arc<dyn Reporter>) -> Result<Outcome> {
         let session = self.session(reporter);
         match &self.deed {
-            Deed::Backup(..) => commands::backup(&session, &self.backup_request(url)).await,
-            Deed::Restore(_) => commands::restore(&session, &self.restore_request(url)).await,
-            Deed::Clear(method) => clear(&session, url, *method).await,
+            Deed::Backup(..) => commands::backup(&session, &self.backup_request(server)).await,
+            Deed::Restore(_) => commands::restore(&session, &self.restore_request(server)).await,
+            Deed::Clear(method) => self.clear(&session, server, *method).await,
         }
     }
 
-    pub async fn run_silently(&self, url: &str) -> Result<Outcome> {
-        self.run(url, Arc::new(Silent)).await
+    pub async fn run_silently(&self, server: &Connection) -> Result<Outcome> {
+        self.run(server, Arc::new(Silent)).await
+    }
+
+    /// The server over the protocols of this scene.
+    fn reach(&self, server: &Connection) -> Connection {
+        Connection {
+            transport: self.transport,
+            ..server.clone()
+        }
+    }
+
+    async fn clear(
+        &self,
+        session: &Session,
+        server: &Connection,
+        method: ClearMethod,
+    ) -> Result<Outcome> {
+        let request = ClearRequest {
+            method,
+            ..common::clear_request(&self.reach(server), COLLECTION)
+        };
+        let plan = commands::plan_clear(session, &request).await?;
+        commands::clear(session, &request, plan).await
     }
 
     /// Runs the job and gives back a picture of every moment.
@@ -116,14 +147,14 @@ impl Scene {
         session.state = session
             .state
             .wrapping(move |store| Box::new(WatchedStore(watching.clone(), store)));
-        let url = sandbox.url();
+        let server = sandbox.connection();
         let outcome = match &self.deed {
             Deed::Backup(..) => {
                 let local = Arc::new(Local::at(self.backups()));
                 let storage = Arc::new(WatchedStorage(camera.clone(), local));
-                commands::backup_into(&session, &self.backup_request(&url), storage).await
+                commands::backup_into(&session, &self.backup_request(&server), storage).await
             }
-            Deed::Restore(_) => commands::restore(&session, &self.restore_request(&url)).await,
+            Deed::Restore(_) => commands::restore(&session, &self.restore_request(&server)).await,
             Deed::Clear(method) => {
                 // Everything lies at the server: a picture before and after each request.
                 let watching = camera.clone();
@@ -131,7 +162,7 @@ impl Scene {
                     let when = request.status.map_or("before", |_| "after");
                     watching.shoot(format!("{when} {} {}", request.method, request.path));
                 });
-                clear(&session, &url, *method).await
+                self.clear(&session, &server, *method).await
             }
         };
         (outcome, camera.take_pictures())
@@ -192,15 +223,6 @@ impl Scene {
         assert_eq!(jobs.len(), 1, "{jobs:?}");
         self.state().join("jobs").join(jobs[0].id.as_str())
     }
-}
-
-async fn clear(session: &Session, url: &str, method: ClearMethod) -> Result<Outcome> {
-    let request = ClearRequest {
-        method,
-        ..common::clear_request(url, COLLECTION)
-    };
-    let plan = commands::plan_clear(session, &request).await?;
-    commands::clear(session, &request, plan).await
 }
 
 /// In memory where there is room: pictures cannot show a missing sync, and thousands of syncs take minutes on a disk.

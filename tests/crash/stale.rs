@@ -11,6 +11,7 @@ use elysiactl::event::{Event, Reporter, Silent};
 use elysiactl::format::Codec;
 use elysiactl::journal::StoreKind;
 use elysiactl::sandbox::{Sandbox, sample_id};
+use elysiactl::weaviate::Transport;
 
 use crate::camera::Picture;
 use crate::common::sandbox_with;
@@ -45,9 +46,9 @@ fn folder() -> Deed {
     Deed::Backup(Format::Jsonl, Codec::None)
 }
 
-async fn killed_restore() -> (tempfile::TempDir, Scene, Sandbox) {
+async fn killed_restore(transport: Transport) -> (tempfile::TempDir, Scene, Sandbox) {
     let (temporary, archive, _) = archive_of(OBJECTS, Format::Json, 25).await;
-    let scene = Scene::new(Deed::Restore(archive), StoreKind::File, 1);
+    let scene = Scene::new(Deed::Restore(archive), StoreKind::File, 1).over(transport);
     let picture = killed(&scene, &empty_server().await).await;
     let sandbox = scene.put_back(&picture).await;
     (temporary, scene, sandbox)
@@ -71,12 +72,12 @@ fn kind_of<T: std::fmt::Debug>(outcome: Result<T>) -> Kind {
 async fn a_finished_job_of_the_same_name_is_not_gone_on_with() {
     let scene = Scene::new(document(), StoreKind::Sled, 1);
     let sandbox = sandbox_with(COLLECTION, 100).await;
-    let first = scene.run_silently(&sandbox.url()).await.unwrap();
+    let first = scene.run_silently(&sandbox.connection()).await.unwrap();
     // The next one may bear the same second in its name.
     let aside = scene.live().join("first");
     std::fs::rename(first.archive.unwrap(), &aside).unwrap();
     sandbox.store().fill(COLLECTION, OBJECTS, 8, 1);
-    is_whole(&scene.run_silently(&sandbox.url()).await.unwrap());
+    is_whole(&scene.run_silently(&sandbox.connection()).await.unwrap());
     assert_eq!(verify(&aside).unwrap().object_count, 100);
     assert_eq!(scene.jobs().len(), 2);
 }
@@ -86,11 +87,11 @@ async fn a_restore_into_a_collection_that_was_deleted_since_is_not_taken_as_done
     let (_folder, archive, _) = archive_of(OBJECTS, Format::Json, 25).await;
     let scene = Scene::new(Deed::Restore(archive), StoreKind::File, 1);
     let sandbox = empty_server().await;
-    is_whole(&scene.run_silently(&sandbox.url()).await.unwrap());
-    is_whole(&scene.run_silently(&sandbox.url()).await.unwrap());
+    is_whole(&scene.run_silently(&sandbox.connection()).await.unwrap());
+    is_whole(&scene.run_silently(&sandbox.connection()).await.unwrap());
     let another = empty_server().await;
     assert_eq!(
-        kind_of(scene.run_silently(&another.url()).await),
+        kind_of(scene.run_silently(&another.connection()).await),
         Kind::Mismatch
     );
 }
@@ -107,9 +108,9 @@ async fn an_unfinished_job_is_in_the_way_unless_a_resume_is_asked_for() {
     let (scene, sandbox) = killed_backup(document()).await;
     let mut session = scene.session(Arc::new(Silent));
     session.unfinished = Unfinished::Refuse;
-    let refused = backup(&session, &scene.backup_request(&sandbox.url())).await;
+    let refused = backup(&session, &scene.backup_request(&sandbox.connection())).await;
     assert_eq!(kind_of(refused), Kind::Mismatch);
-    is_whole(&scene.run_silently(&sandbox.url()).await.unwrap());
+    is_whole(&scene.run_silently(&sandbox.connection()).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,19 +118,19 @@ async fn an_unfinished_job_of_something_else_is_left_alone() {
     let (scene, sandbox) = killed_backup(document()).await;
     sandbox.store().fill("Author", 60, 8, 2);
     let session = scene.session(Arc::new(Silent));
-    let other = crate::common::backup_request(&sandbox.url(), "Author", &scene.backups());
+    let other = crate::common::backup_request(&sandbox.connection(), "Author", &scene.backups());
     let done = backup(&session, &other).await.unwrap();
     assert_eq!(verify(&done.archive.unwrap()).unwrap().object_count, 60);
     let left = scene.jobs().into_iter().filter_map(|job| job.state.ok());
     assert_eq!(left.filter(|state| !state.is_done).count(), 1);
-    is_whole(&scene.run_silently(&sandbox.url()).await.unwrap());
+    is_whole(&scene.run_silently(&sandbox.connection()).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resume_with_other_settings_is_refused() {
     let (scene, sandbox) = killed_backup(document()).await;
     let session = scene.session(Arc::new(Silent));
-    let as_begun = scene.backup_request(&sandbox.url());
+    let as_begun = scene.backup_request(&sandbox.connection());
     let mut others = [
         as_begun.clone(),
         as_begun.clone(),
@@ -143,24 +144,24 @@ async fn a_resume_with_other_settings_is_refused() {
     for other in &others {
         assert_eq!(kind_of(backup(&session, other).await), Kind::Mismatch);
     }
-    is_whole(&scene.run_silently(&sandbox.url()).await.unwrap());
+    is_whole(&scene.run_silently(&sandbox.connection()).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resume_from_another_archive_is_refused() {
-    let (_folder, scene, sandbox) = killed_restore().await;
-    let request = scene.restore_request(&sandbox.url());
+    let (_folder, scene, sandbox) = killed_restore(Transport::Grpc).await;
+    let request = scene.restore_request(&sandbox.connection());
     let aside = scene.live().join("aside");
     std::fs::rename(&request.archive, &aside).unwrap();
     let (_other, other, _) = archive_of(OBJECTS - 1, Format::Json, 25).await;
     std::fs::copy(other, &request.archive).unwrap();
     assert_eq!(
-        kind_of(scene.run_silently(&sandbox.url()).await),
+        kind_of(scene.run_silently(&sandbox.connection()).await),
         Kind::Mismatch
     );
     assert!(sandbox.store().count(COLLECTION) < OBJECTS);
     std::fs::rename(aside, &request.archive).unwrap();
-    is_whole(&scene.run_silently(&sandbox.url()).await.unwrap());
+    is_whole(&scene.run_silently(&sandbox.connection()).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,7 +170,7 @@ async fn a_resume_of_a_collection_that_was_made_anew_is_refused() {
     // The same name, ids and contents, but another life.
     let another = sandbox_with(COLLECTION, OBJECTS).await;
     assert_eq!(
-        kind_of(scene.run_silently(&another.url()).await),
+        kind_of(scene.run_silently(&another.connection()).await),
         Kind::Mismatch
     );
 }
@@ -180,7 +181,7 @@ async fn a_part_that_was_cut_short_is_not_taken_as_done() {
     let parts = entries(&scene.unfinished_archive().join("objects"));
     cut(&parts[0], 1);
     assert_eq!(
-        kind_of(scene.run_silently(&sandbox.url()).await),
+        kind_of(scene.run_silently(&sandbox.connection()).await),
         Kind::Mismatch
     );
     assert_eq!(scene.archives().len(), 0);
@@ -197,7 +198,7 @@ async fn the_end_of_an_archive_lists_what_every_run_wrote() {
     for deed in [document(), folder()] {
         let (scene, sandbox) = killed_backup(deed).await;
         let ear = Arc::new(Ear::default());
-        let done = scene.run(&sandbox.url(), ear.clone()).await.unwrap();
+        let done = scene.run(&sandbox.connection(), ear.clone()).await.unwrap();
         is_whole(&done);
         let kept = ear.kept.lock().unwrap().batches;
         let now = ear.told.lock().unwrap().applied.len() as u64;
@@ -211,10 +212,16 @@ async fn the_end_of_an_archive_lists_what_every_run_wrote() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resume_takes_nothing_away_from_a_half_filled_collection() {
-    let (_folder, scene, sandbox) = killed_restore().await;
+    for transport in [Transport::Grpc, Transport::Rest] {
+        nothing_is_taken_away(transport).await;
+    }
+}
+
+async fn nothing_is_taken_away(transport: Transport) {
+    let (_folder, scene, sandbox) = killed_restore(transport).await;
     let before = sandbox.store().dump(COLLECTION);
     assert!(!before.is_empty() && before.len() < OBJECTS);
-    let url = sandbox.url();
+    let connection = sandbox.connection();
     let sandbox = Arc::new(sandbox);
     let watched = Arc::downgrade(&sandbox);
     let (count, lost) = (before.len(), Arc::new(Mutex::new(0)));
@@ -225,11 +232,15 @@ async fn a_resume_takes_nothing_away_from_a_half_filled_collection() {
             .map_or(count, |it| it.store().count(COLLECTION));
         *seen.lock().unwrap() += usize::from(now < count);
     });
-    is_whole(&scene.run_silently(&url).await.unwrap());
+    is_whole(&scene.run_silently(&connection).await.unwrap());
     assert_eq!((*lost.lock().unwrap(), sandbox.count("DELETE", "")), (0, 0));
+    assert_eq!(sandbox.count_calls("BatchDelete"), 0);
     // One batch may be sent again, no more.
     let left = OBJECTS - count;
-    let sent = sandbox.count("POST", "/v1/batch/objects");
+    let sent = match transport {
+        Transport::Rest => sandbox.count("POST", "/v1/batch/objects"),
+        _ => sandbox.count_calls("BatchObjects"),
+    };
     assert!(sent <= left.div_ceil(scene.batch as usize) + 1, "{sent}");
 }
 
@@ -246,7 +257,7 @@ async fn borders_of_lanes_are_kept_by_a_resume_with_any_number_of_workers() {
         // Other ids shift whatever is computed from the data.
         sandbox.store().fill(COLLECTION, OBJECTS, 8, 99);
         scene.workers = workers;
-        let done = scene.run_silently(&sandbox.url()).await.unwrap();
+        let done = scene.run_silently(&sandbox.connection()).await.unwrap();
         assert_eq!(done.exit_code, 0, "{done:?}");
         let archived = keys_in(&done.archive.unwrap()).await;
         let mut once = archived.clone();
@@ -262,7 +273,7 @@ async fn borders_of_lanes_are_kept_by_a_resume_with_any_number_of_workers() {
 /// Every id of an archive, sorted.
 async fn keys_in(archive: &Path) -> Vec<String> {
     let server = empty_server().await;
-    let requests = crate::common::restore_request(&server.url(), archive, None);
+    let requests = crate::common::restore_request(&server.connection(), archive, None);
     let scene = Scene::backup(StoreKind::File);
     restore(&scene.session(Arc::new(Silent)), &requests)
         .await
@@ -286,7 +297,7 @@ async fn a_job_whose_state_is_missing_is_said_aloud_and_not_gone_on_with() {
         }
         let id = scene.jobs()[0].id.to_string();
         let ear = Arc::new(Ear::default());
-        let done = scene.run(&sandbox.url(), ear.clone()).await;
+        let done = scene.run(&sandbox.connection(), ear.clone()).await;
         let warnings = ear.warnings.lock().unwrap();
         assert!(warnings.iter().any(|it| it.contains(&id)), "{warnings:?}");
         is_whole(&done.unwrap());
@@ -301,7 +312,7 @@ async fn a_state_that_cannot_be_read_is_not_taken_as_gone() {
     // Reading a folder fails, whoever asks.
     std::fs::create_dir(&state).unwrap();
     assert_eq!(
-        kind_of(scene.run_silently(&sandbox.url()).await),
+        kind_of(scene.run_silently(&sandbox.connection()).await),
         Kind::Failed
     );
     assert_eq!((scene.jobs().len(), scene.archives().len()), (1, 0));
@@ -315,7 +326,7 @@ async fn a_destination_is_the_same_however_it_is_spelled() {
     let (real, link) = (scene.live().join("real"), scene.live().join("link"));
     std::fs::create_dir(&real).unwrap();
     std::os::unix::fs::symlink(&real, &link).unwrap();
-    let mut request = scene.backup_request(&sandbox.url());
+    let mut request = scene.backup_request(&sandbox.connection());
     // It is missing in the first run, and there in the second.
     request.destination = link.join("deep/er");
     session.reporter = Arc::new(StopAtFirst(session.stop.clone()));
@@ -359,11 +370,11 @@ async fn a_second_run_at_the_same_time_is_refused_and_disturbs_nothing() {
     let sandbox = sandbox_with(COLLECTION, OBJECTS).await;
     let ((reached, wait), (go, go_on)) = (channel(), channel());
     let pausing = Arc::new(Pausing(Mutex::new(Some((reached, go_on)))));
-    let (first, url) = (scene.clone(), sandbox.url());
-    let first = tokio::spawn(async move { first.run(&url, pausing).await });
+    let (first, connection) = (scene.clone(), sandbox.connection());
+    let first = tokio::spawn(async move { first.run(&connection, pausing).await });
     tokio::task::block_in_place(|| wait.recv().unwrap());
     assert!(scene.jobs()[0].is_running);
-    let second: Result<Outcome, Error> = scene.run_silently(&sandbox.url()).await;
+    let second: Result<Outcome, Error> = scene.run_silently(&sandbox.connection()).await;
     assert_eq!(kind_of(second), Kind::Locked);
     go.send(()).unwrap();
     is_whole(&first.await.unwrap().unwrap());

@@ -159,7 +159,8 @@ async fn an_edited_document_whose_frames_are_not_in_order_is_sorted_and_compared
 async fn an_archive_without_vectors_or_objects_shows_nothing_to_be_identical() {
     let bench = Bench::alike().await;
     let folder = bench.folder.path().join("out");
-    let mut request = crate::common::backup_request(&bench.sandbox.url(), "One", &folder);
+    let mut request =
+        crate::common::backup_request(&crate::common::rest(&bench.sandbox), "One", &folder);
     request.with_vectors = false;
     let saved = elysiactl::commands::backup(&bench.session(), &request)
         .await

@@ -164,7 +164,7 @@ impl Bench {
             .folder
             .path()
             .join(format!("{}{}", format.name(), codec.name()));
-        let mut request = common::backup_request(&self.sandbox.url(), name, &folder);
+        let mut request = common::backup_request(&common::rest(&self.sandbox), name, &folder);
         (request.format, request.codec) = (format, codec);
         request.skip_inactive = true;
         let saved = backup(&self.session(), &request).await.unwrap();

@@ -20,7 +20,7 @@ async fn against_live(bench: &Bench, path: &Path, name: &str) -> Comparison {
 
 async fn verified_backup(bench: &Bench) -> Outcome {
     let mut request = backup_request(
-        &bench.sandbox.url(),
+        &crate::common::rest(&bench.sandbox),
         "One",
         &bench.folder.path().join("out"),
     );
@@ -29,7 +29,7 @@ async fn verified_backup(bench: &Bench) -> Outcome {
 }
 
 async fn verified_restore(bench: &Bench, path: &Path, name: &str, merge: bool) -> Outcome {
-    let mut request = restore_request(&bench.sandbox.url(), path, Some(name));
+    let mut request = restore_request(&crate::common::rest(&bench.sandbox), path, Some(name));
     (request.verify, request.merge) = (true, merge);
     restore(&bench.session(), &request).await.unwrap()
 }
@@ -81,7 +81,7 @@ async fn an_archive_is_verified_against_its_collection_and_a_difference_is_13() 
 async fn tenants_that_the_archive_was_not_made_of_are_no_matter() {
     let bench = Bench::with_tenants().await;
     let mut request = backup_request(
-        &bench.sandbox.url(),
+        &crate::common::rest(&bench.sandbox),
         "One",
         &bench.folder.path().join("out"),
     );

@@ -11,6 +11,7 @@ use elysiactl::error::{Error, Result};
 use elysiactl::event::{Event, Reporter};
 use elysiactl::journal::StoreKind;
 use elysiactl::sandbox::{Activity, Fault, Rule, Sandbox, Settings, When, sample_id};
+use elysiactl::weaviate::{Connection, Transport};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -61,7 +62,8 @@ pub struct Bench {
     pub batch_size: u32,
     pub patience: Duration,
     pub time_out: Duration,
-    pub api_key: Option<String>,
+    /// REST alone, unless a test says otherwise.
+    pub transport: Transport,
 }
 
 impl Bench {
@@ -73,7 +75,6 @@ impl Bench {
 
     pub async fn empty(settings: Settings, workers: u32) -> Bench {
         Bench {
-            api_key: settings.api_key.clone(),
             sandbox: Sandbox::start(settings).await.unwrap(),
             folder: tempfile::tempdir().unwrap(),
             told: Arc::default(),
@@ -81,6 +82,7 @@ impl Bench {
             batch_size: 50,
             patience: Duration::from_secs(20),
             time_out: Duration::from_secs(20),
+            transport: Transport::Rest,
         }
     }
 
@@ -113,21 +115,20 @@ impl Bench {
     }
 
     pub fn backup_request(&self) -> BackupRequest {
-        let mut request = backup_request(&self.sandbox.url(), "Article", &self.path().join("out"));
-        self.connect(&mut request.connection);
-        request
+        backup_request(&self.connection(), "Article", &self.path().join("out"))
     }
 
     pub fn restore_request(&self, archive: &Path, name: &str) -> RestoreRequest {
-        let mut request = restore_request(&self.sandbox.url(), archive, Some(name));
-        self.connect(&mut request.connection);
-        request
+        restore_request(&self.connection(), archive, Some(name))
     }
 
-    fn connect(&self, connection: &mut elysiactl::weaviate::Connection) {
-        connection.read_timeout = self.time_out;
-        connection.write_timeout = self.time_out;
-        connection.api_key = self.api_key.clone().map(Into::into);
+    pub fn connection(&self) -> Connection {
+        Connection {
+            transport: self.transport,
+            read_timeout: self.time_out,
+            write_timeout: self.time_out,
+            ..self.sandbox.connection()
+        }
     }
 
     pub async fn back_up(&self) -> Result<Outcome> {

@@ -158,7 +158,7 @@ async fn comes_back_equal(world: World, way: Way) {
             .faults()
             .add(Rule::any(When::Chance(*chance, *seed), fault.clone()));
     }
-    let mut request = backup_request(&sandbox.url(), "World", &folder.path().join("out"));
+    let mut request = backup_request(&sandbox.connection(), "World", &folder.path().join("out"));
     (request.format, request.codec) = (way.format, way.codec);
     let saved = run(&way, &folder.path().join("backup"), async |session| {
         backup(session, &request).await
@@ -176,7 +176,7 @@ async fn comes_back_equal(world: World, way: Way) {
         verify(&archive).unwrap().object_count,
         expected.len() as u64
     );
-    let request = restore_request(&sandbox.url(), &archive, Some("Copy"));
+    let request = restore_request(&sandbox.connection(), &archive, Some("Copy"));
     let back = run(&way, &folder.path().join("restore"), async |session| {
         restore(session, &request).await
     })

@@ -33,7 +33,7 @@ async fn assert_restored(sandbox: &Sandbox, folder: &Path, name: &str, bytes: &[
     let session = session(&folder.join("state"));
     let back = restore(
         &session,
-        &restore_request(&sandbox.url(), &path, Some(&copy)),
+        &restore_request(&sandbox.connection(), &path, Some(&copy)),
     )
     .await;
     let back = back.unwrap_or_else(|error| panic!("{name}: {error:?}"));
@@ -107,7 +107,7 @@ async fn an_object_with_a_vector_that_is_no_number_is_named_and_left_out() {
     let session = session(&folder.path().join("state"));
     let back = restore(
         &session,
-        &restore_request(&sandbox.url(), &path, Some("Copy")),
+        &restore_request(&sandbox.connection(), &path, Some("Copy")),
     )
     .await
     .unwrap();

@@ -181,7 +181,7 @@ async fn comes_back(what: &str, sandbox: &Sandbox, (format, codec): (Format, Cod
     let what = format!("{what} as {}, {}", format.name(), codec.name());
     let folder = tempfile::tempdir().unwrap();
     let session = session(&folder.path().join("state"));
-    let mut request = backup_request(&sandbox.url(), "Kind", &folder.path().join("out"));
+    let mut request = backup_request(&sandbox.connection(), "Kind", &folder.path().join("out"));
     (request.format, request.codec) = (format, codec);
     let store = sandbox.store();
     let expected = store.dump("Kind");
@@ -199,7 +199,7 @@ async fn comes_back(what: &str, sandbox: &Sandbox, (format, codec): (Format, Cod
     let copy = format!("Copy{}{}", format.name(), codec.name());
     let back = restore(
         &session,
-        &restore_request(&sandbox.url(), &archive, Some(&copy)),
+        &restore_request(&sandbox.connection(), &archive, Some(&copy)),
     )
     .await;
     let back = back.unwrap_or_else(|error| panic!("{what}: {error:?}"));
@@ -236,7 +236,7 @@ async fn a_legacy_and_a_named_vector_in_one_collection_come_back_equal() {
     let client = Client::new(&Connection::to(sandbox.url()), Role::Target).unwrap();
     let mut definition = sandbox.store().definition("Kind").unwrap();
     definition["vectorConfig"] = json!({"a": vector("hnsw")});
-    let name = backup_request(&sandbox.url(), "Kind", "x".as_ref()).collection;
+    let name = backup_request(&sandbox.connection(), "Kind", "x".as_ref()).collection;
     client.update(&name, &definition).await.unwrap();
     let objects: Vec<Value> = (0..60u32)
         .map(|index| match index % 3 {

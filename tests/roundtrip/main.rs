@@ -21,7 +21,7 @@ use elysiactl::weaviate::{Client, CollectionSource, Connection, ReadPlan, Role};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collection_comes_back_equal_in_every_format_and_compression() {
     let sandbox = sandbox_with("Article", 1_234).await;
-    let url = sandbox.url();
+    let connection = sandbox.connection();
     for (format, codec) in [
         (Format::Json, Codec::None),
         (Format::Json, Codec::Gzip),
@@ -33,7 +33,7 @@ async fn a_collection_comes_back_equal_in_every_format_and_compression() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let session = session(&folder.path().join("state"));
-        let mut request = backup_request(&url, "Article", &folder.path().join("backups"));
+        let mut request = backup_request(&connection, "Article", &folder.path().join("backups"));
         (request.format, request.codec) = (format, codec);
         let saved = backup(&session, &request).await.unwrap();
         assert_eq!(
@@ -44,9 +44,12 @@ async fn a_collection_comes_back_equal_in_every_format_and_compression() {
         let copy = format!("Copy{}{}", format.name(), codec.name());
         let archive = saved.archive.unwrap();
         assert_eq!(verify(&archive).unwrap().object_count, 1_234);
-        let back = restore(&session, &restore_request(&url, &archive, Some(&copy)))
-            .await
-            .unwrap();
+        let back = restore(
+            &session,
+            &restore_request(&connection, &archive, Some(&copy)),
+        )
+        .await
+        .unwrap();
         assert_eq!(
             (back.exit_code, back.tally.accepted),
             (0, 1_234),

@@ -14,16 +14,16 @@ async fn the_definition_alone_can_be_saved_and_data_can_be_left_out() {
     let sandbox = sandbox_with("Article", 50).await;
     let folder = tempfile::tempdir().unwrap();
     let session = session(&folder.path().join("state"));
-    let mut request = backup_request(&sandbox.url(), "Article", &folder.path().join("out"));
+    let mut request = backup_request(&sandbox.connection(), "Article", &folder.path().join("out"));
     let full = backup(&session, &request).await.unwrap().archive.unwrap();
     request.with_data = false;
     let saved = backup(&session, &request).await.unwrap();
     assert_eq!((saved.exit_code, saved.tally.accepted), (0, 0));
     let bare = saved.archive.unwrap();
-    let mut without = restore_request(&sandbox.url(), &full, Some("WithoutData"));
+    let mut without = restore_request(&sandbox.connection(), &full, Some("WithoutData"));
     without.skip_data = true;
     for asked in [
-        restore_request(&sandbox.url(), &bare, Some("Bare")),
+        restore_request(&sandbox.connection(), &bare, Some("Bare")),
         without,
     ] {
         let back = restore(&session, &asked).await.unwrap();
@@ -42,12 +42,12 @@ async fn vectors_can_be_left_out() {
     let sandbox = sandbox_with("Article", 50).await;
     let folder = tempfile::tempdir().unwrap();
     let session = session(&folder.path().join("state"));
-    let mut request = backup_request(&sandbox.url(), "Article", &folder.path().join("out"));
+    let mut request = backup_request(&sandbox.connection(), "Article", &folder.path().join("out"));
     request.with_vectors = false;
     let archive = backup(&session, &request).await.unwrap().archive.unwrap();
     restore(
         &session,
-        &restore_request(&sandbox.url(), &archive, Some("Copy")),
+        &restore_request(&sandbox.connection(), &archive, Some("Copy")),
     )
     .await
     .unwrap();
@@ -62,7 +62,7 @@ async fn a_merge_overwrites_what_has_the_same_id_and_leaves_the_rest() {
     let sandbox = sandbox_with("Article", 50).await;
     let folder = tempfile::tempdir().unwrap();
     let session = session(&folder.path().join("state"));
-    let request = backup_request(&sandbox.url(), "Article", &folder.path().join("out"));
+    let request = backup_request(&sandbox.connection(), "Article", &folder.path().join("out"));
     let archive = backup(&session, &request).await.unwrap().archive.unwrap();
     let then = sandbox.store().dump("Article");
     // Other contents under the first ten ids, and five objects more.
@@ -74,9 +74,12 @@ async fn a_merge_overwrites_what_has_the_same_id_and_leaves_the_rest() {
         crate::common::post(address, "/v1/batch/objects", &body)
     });
     assert!(reply.await.unwrap().contains("SUCCESS"));
-    let refused = restore(&session, &restore_request(&sandbox.url(), &archive, None))
-        .await
-        .unwrap_err();
+    let refused = restore(
+        &session,
+        &restore_request(&sandbox.connection(), &archive, None),
+    )
+    .await
+    .unwrap_err();
     assert_eq!(refused.kind(), Kind::TargetRefused, "{refused:?}");
     assert!(
         refused
@@ -84,7 +87,7 @@ async fn a_merge_overwrites_what_has_the_same_id_and_leaves_the_rest() {
             .contains("already exists and holds 55 objects"),
         "{refused}"
     );
-    let mut merge = restore_request(&sandbox.url(), &archive, None);
+    let mut merge = restore_request(&sandbox.connection(), &archive, None);
     merge.merge = true;
     let back = restore(&session, &merge).await.unwrap();
     assert_eq!((back.exit_code, back.tally.accepted), (0, 50), "{back:?}");
@@ -102,9 +105,9 @@ async fn a_collection_that_refers_to_itself_is_refused_by_name_and_nothing_is_wr
     let sandbox = sandbox_of(&(definition, objects)).await;
     let folder = tempfile::tempdir().unwrap();
     let session = session(&folder.path().join("state"));
-    let request = backup_request(&sandbox.url(), "Kind", &folder.path().join("out"));
+    let request = backup_request(&sandbox.connection(), "Kind", &folder.path().join("out"));
     let archive = backup(&session, &request).await.unwrap().archive.unwrap();
-    let asked = restore_request(&sandbox.url(), &archive, Some("Copy"));
+    let asked = restore_request(&sandbox.connection(), &archive, Some("Copy"));
     let refused = restore(&session, &asked).await.unwrap_err();
     assert_eq!(refused.kind(), Kind::Incompatible);
     assert!(refused.message().contains("`next`"), "{refused}");
@@ -119,7 +122,7 @@ async fn the_report_lies_beside_the_archive() {
     sandbox.faults().add(cut);
     let folder = tempfile::tempdir().unwrap();
     let session = crate::session(&folder.path().join("state"));
-    let request = crate::backup_request(&sandbox.url(), "Article", folder.path());
+    let request = crate::backup_request(&sandbox.connection(), "Article", folder.path());
     let archive = crate::backup(&session, &request)
         .await
         .unwrap()
