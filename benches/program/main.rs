@@ -60,7 +60,7 @@ fn main() -> Result<(), Failure> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     // As many as the program itself starts.
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores.max(4) + 2)
+        .worker_threads(cores + 1)
         .enable_all()
         .build()?;
     match words.split_first() {

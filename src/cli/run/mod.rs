@@ -127,10 +127,11 @@ fn run_invocation(invocation: Invocation, environment: Environment) -> ExitCode 
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
-    // Lanes encode on these threads; some more keep the connection going meanwhile.
+    // Lanes encode on these threads; one more keeps the connection going meanwhile. Each of them keeps some memory of the pages
+    // that it freed.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores.max(4) + 2)
+        .worker_threads(cores + 1)
         .enable_all()
         .build()
         .doing(|| "cannot start the threads of the program".to_owned())
