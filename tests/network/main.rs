@@ -4,8 +4,11 @@
 mod common;
 
 mod bench;
+mod elsewhere;
 mod ends;
+mod grpc;
 mod hostile;
+mod middleman;
 mod refused;
 mod sweep;
 mod transient;

@@ -70,7 +70,7 @@ pub async fn backup_into(
     storage: Arc<dyn Storage>,
 ) -> Result<Outcome> {
     let client = Arc::new(Client::new(&request.connection, Role::Source)?);
-    let found = target::find(session, &client, &request.collection).await?;
+    let found = target::find_to_move(session, &client, &request.collection).await?;
     let seen = Seen::look(session, &client, &found, request).await?;
     let identity = identity(request)?;
     let mut plan = plan(request, &client, &found, &seen);
@@ -168,8 +168,6 @@ struct Seen {
     server_time: Option<i64>,
     /// How objects are read.
     plan: ReadPlan,
-    /// How ids are read.
-    key_plan: ReadPlan,
 }
 
 impl Seen {
@@ -215,7 +213,6 @@ impl Seen {
             count,
             server_time,
             plan: ReadPlan::choose(client, &found.definition, wanted)?,
-            key_plan: ReadPlan::choose(client, &found.definition, Wanted::Keys)?,
         })
     }
 }

@@ -24,4 +24,13 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+/// What comes in, for who wants to check what was written.
+#[cfg(test)]
+pub(crate) mod sent {
+    pub(crate) use super::messages::BatchObjectsRequest;
+    pub(crate) use super::objects::{
+        BatchObject, NestedFields, ObjectFields, Plain, PlainKind, Struct,
+    };
+}
+
 pub(super) use exchange::handle;
