@@ -418,7 +418,9 @@ async fn a_refused_key_ends_the_run_and_what_is_done_is_kept() {
     bench.assert_equal("Copy", &[], "with the key again");
 }
 
-fn lies() -> Vec<(&'static str, fn() -> Response<Body>)> {
+type Lie = fn() -> Response<Body>;
+
+fn lies() -> Vec<(&'static str, Lie)> {
     vec![
         ("no protobuf", || bytes(framed(&[0xff; 40]), true)),
         ("a length beyond its message", || {

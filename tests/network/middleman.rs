@@ -30,6 +30,8 @@ pub async fn put_between(
     path: &'static str,
     answer: impl Fn(u64) -> Option<Response<Body>> + Send + Sync + 'static,
 ) {
+    // A second installation is refused and changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder()
         .http2_prior_knowledge()
         .no_proxy();

@@ -24,6 +24,8 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub(super) use exchange::handle;
+
 /// What comes in, for who wants to check what was written.
 #[cfg(test)]
 pub(crate) mod sent {
@@ -32,5 +34,3 @@ pub(crate) mod sent {
         BatchObject, NestedFields, ObjectFields, Plain, PlainKind, Struct,
     };
 }
-
-pub(super) use exchange::handle;

@@ -11,15 +11,16 @@ use crate::pipe::{Vector, decode_vector};
 use crate::sandbox::{Sandbox, Settings, Store};
 use crate::weaviate::Role;
 
-/// What a walk showed: for each object its times, its properties and the bytes of its vectors.
+/// What a walk showed.
 #[derive(Debug, Default, PartialEq)]
-struct Shown(
-    Vec<(
-        Key,
-        Times,
-        BTreeMap<String, Value>,
-        BTreeMap<String, Vec<u8>>,
-    )>,
+struct Shown(Vec<Seen>);
+
+/// An object: its times, its properties and the bytes of its vectors.
+type Seen = (
+    Key,
+    Times,
+    BTreeMap<String, Value>,
+    BTreeMap<String, Vec<u8>>,
 );
 
 impl Visit for Shown {
