@@ -36,7 +36,12 @@ pub(super) async fn version_and_grpc(session: &Session, client: &Client) -> Resu
     let policy = session.first_contact();
     let meta = policy.run("reach the server", || client.meta()).await?;
     check_version(session, client, &meta)?;
-    let reached = client.reach_grpc(meta.grpc_max_message_size).await;
+    let limit = meta.grpc_max_message_size;
+    // Where REST would do, nobody waits.
+    let reached = match client.transport() {
+        Transport::Grpc => policy.run("reach gRPC", || client.reach_grpc(limit)).await,
+        _ => client.reach_grpc(limit).await,
+    };
     reached.or_else(|error| do_without_grpc(session, client, error))?;
     Ok(meta.version)
 }
@@ -108,13 +113,33 @@ fn check_version(session: &Session, client: &Client, meta: &Meta) -> Result<()> 
     }
 }
 
-/// A collection that must exist. An alias is refused with the real name.
-pub(super) async fn find(
+/// A collection that must exist, for whoever moves its objects: gRPC is reached for as well.
+pub(super) async fn find_to_move(
     session: &Session,
     client: &Client,
     name: &CollectionName,
 ) -> Result<Found> {
     let version = version_and_grpc(session, client).await?;
+    look_for(session, client, name, version).await
+}
+
+/// A collection that must exist.
+pub(super) async fn find(
+    session: &Session,
+    client: &Client,
+    name: &CollectionName,
+) -> Result<Found> {
+    let version = version(session, client).await?;
+    look_for(session, client, name, version).await
+}
+
+/// An alias is refused with the real name.
+async fn look_for(
+    session: &Session,
+    client: &Client,
+    name: &CollectionName,
+    version: String,
+) -> Result<Found> {
     let policy = session.context().policy;
     match policy
         .run("look for the collection", || client.collection(name))

@@ -47,6 +47,9 @@ mod vectors;
 mod wire;
 mod write;
 
+#[cfg(test)]
+pub(crate) use grpc::sent as messages;
+
 pub use class::Activity;
 pub use faults::{Doom, Fault, Faults, Rule, When};
 pub use object::{NamedVector, Object};

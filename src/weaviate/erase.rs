@@ -1,7 +1,8 @@
 //! A collection being emptied: the ids as a source, and deletion by ids as a sink.
 //!
 //! Deleting again what is gone changes nothing, so a batch may be repeated. At most the server's page cap goes with
-//! one call; a batch is a page and smaller than that.
+//! one call; a batch is a page and smaller than that. Ids may come over gRPC, deletions go over REST, which is as fast here:
+//! nothing is ever deleted at another server that gRPC may lead to.
 
 use std::sync::Arc;
 
@@ -11,8 +12,6 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::client::{Client, Patience};
-use super::grpc::{Grpc, Method as GrpcMethod, add_ids};
-use super::protobuf::{Add, Fields};
 use super::source::CollectionSource;
 use crate::error::{Error, Kind, Reaction, Result};
 use crate::job::{Bounds, Cursor, Intent, Lane, LaneId, Receipt};
@@ -150,41 +149,6 @@ impl CollectionEraser {
     }
 
     async fn delete(&self, tenant: &Tenant, keys: &[Key]) -> Result<()> {
-        match self.client.grpc() {
-            Some(grpc) => self.delete_over_grpc(grpc, tenant, keys).await,
-            None => self.delete_over_rest(tenant, keys).await,
-        }
-    }
-
-    async fn delete_over_grpc(&self, grpc: &Grpc, tenant: &Tenant, keys: &[Key]) -> Result<()> {
-        let mut message = Vec::with_capacity(keys.len() * 38 + 64);
-        message.add_bytes(1, self.name.as_str().as_bytes());
-        message.add_message(2, |filter| {
-            add_ids(filter, keys.iter().map(|key| key.id.to_string()));
-        });
-        if let Some(tenant) = tenant.name() {
-            message.add_bytes(6, tenant.as_bytes());
-        }
-        let reply = self
-            .client
-            .call(grpc, GrpcMethod::BatchDelete, message.into())
-            .await?;
-        let (mut failed, mut matches, mut successful) = (0, 0, 0);
-        for field in Fields::of(&reply) {
-            match field? {
-                (2, value) => failed = value.number(),
-                (3, value) => matches = value.number(),
-                (4, value) => successful = value.number(),
-                _ => {}
-            }
-        }
-        match failed > 0 || successful != matches {
-            true => Err(not_all(&format!("{successful} of {matches} were deleted"))),
-            false => Ok(()),
-        }
-    }
-
-    async fn delete_over_rest(&self, tenant: &Tenant, keys: &[Key]) -> Result<()> {
         let ids: Vec<String> = keys.iter().map(|key| key.id.to_string()).collect();
         let body = json!({
             "match": {"class": self.name.as_str(), "where": {"path": ["id"], "operator": "ContainsAny", "valueTextArray": ids}},
@@ -254,25 +218,8 @@ impl Client {
 
     /// When an object was created, in Unix milliseconds; `None` if it, or its tenant, is not there to be read.
     pub async fn created(&self, name: &CollectionName, key: &Key) -> Result<Option<i64>> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Created {
-            creation_time_unix: i64,
-        }
-        let tenant = key
-            .tenant
-            .name()
-            .map(|tenant| format!("?tenant={tenant}"))
-            .unwrap_or_default();
-        let reply = self
-            .get(&format!("objects/{name}/{}{tenant}", key.id))
-            .await?;
-        match reply.status {
-            StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => Ok(None),
-            _ => self
-                .parse("show an object", &reply)
-                .map(|Created { creation_time_unix }| Some(creation_time_unix)),
-        }
+        let times = self.times(name, key).await?;
+        Ok(times.map(|times| times.created))
     }
 
     /// Deletes one object, whatever the spelling of its id in the index; one that is not there is fine.

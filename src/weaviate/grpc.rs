@@ -8,18 +8,21 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BufMut, Bytes};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
 use super::client::{Client, Patience, clean};
 use super::connection::Connection;
-use super::protobuf::{Add, Fields};
+use super::protobuf::Fields;
 use crate::error::{Error, Kind, Reaction, Result};
 
 /// The server's default, for those that do not tell theirs.
 const MESSAGE_LIMIT: u64 = 104_858_000;
+
+/// The bytes before each message.
+const HEAD: usize = 5;
 
 /// A connection to the server's gRPC port; made when its health was seen.
 pub(super) struct Grpc {
@@ -39,7 +42,7 @@ pub enum Method {
     Search,
     /// Stores a batch of objects.
     BatchObjects,
-    /// Deletes what a filter matches.
+    /// Deletes what a filter matches; the program itself deletes over REST.
     BatchDelete,
 }
 
@@ -115,13 +118,16 @@ impl Grpc {
             value.set_sensitive(true);
             request.metadata_mut().insert("authorization", value);
         }
-        let transport = Transport(http.clone());
+        let transport = Transport {
+            http: http.clone(),
+            limit: self.limit.saturating_add(HEAD),
+        };
         let path = http::uri::PathAndQuery::from_static(method.path());
         tonic::client::Grpc::with_origin(transport, self.origin.clone())
             .max_decoding_message_size(self.limit)
             .unary(request, path, AsBytes)
             .await
-            .map(tonic::Response::into_inner)
+            .and_then(complete)
     }
 }
 
@@ -223,6 +229,14 @@ fn is_too_large(status: &Status) -> bool {
     WORDS.iter().any(|words| status.message().contains(words))
 }
 
+/// A message without a status behind it is not known to be all that was meant.
+fn complete(reply: tonic::Response<Bytes>) -> Result<Bytes, Status> {
+    match reply.metadata().contains_key("grpc-status") {
+        true => Ok(reply.into_inner()),
+        false => Err(Status::unknown("the reply ends without a status")),
+    }
+}
+
 /// Words after which trying again is of no use.
 fn is_final(said: &str) -> bool {
     const WORDS: [&str; 7] = [
@@ -239,7 +253,11 @@ fn is_final(said: &str) -> bool {
 
 /// reqwest as the carrier of tonic's requests.
 #[derive(Clone)]
-struct Transport(reqwest::Client);
+struct Transport {
+    http: reqwest::Client,
+    /// Of a reply, in bytes: behind its message tonic would read on for ever.
+    limit: usize,
+}
 
 impl tower_service::Service<http::Request<tonic::body::Body>> for Transport {
     type Response = http::Response<tonic::body::Body>;
@@ -251,7 +269,7 @@ impl tower_service::Service<http::Request<tonic::body::Body>> for Transport {
     }
 
     fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
-        let http = self.0.clone();
+        let Transport { http, limit } = self.clone();
         Box::pin(async move {
             let (head, body) = request.into_parts();
             // A message is one piece: nothing is copied.
@@ -260,7 +278,10 @@ impl tower_service::Service<http::Request<tonic::body::Body>> for Transport {
             let request = reqwest::Request::try_from(request).map_err(lost)?;
             let response = http.execute(request).await.map_err(lost)?;
             let response: http::Response<reqwest::Body> = response.into();
-            Ok(response.map(|body| tonic::body::Body::new(body.map_err(lost))))
+            Ok(response.map(|body| {
+                let body = Limited::new(body.map_err(lost), limit);
+                tonic::body::Body::new(body.map_err(broken))
+            }))
         })
     }
 }
@@ -273,6 +294,13 @@ fn lost(cause: reqwest::Error) -> Status {
         super::client::innermost(&cause)
     };
     Status::unavailable(what)
+}
+
+fn broken(cause: Box<dyn std::error::Error + Send + Sync>) -> Status {
+    match cause.downcast::<Status>() {
+        Ok(status) => *status,
+        Err(_) => Status::resource_exhausted("message length too large"),
+    }
 }
 
 /// Messages as they are.
@@ -310,16 +338,6 @@ impl Decoder for AsBytes {
     fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
         Ok(Some(from.copy_to_bytes(from.remaining())))
     }
-}
-
-/// The filter "id is one of these".
-pub(super) fn add_ids(filter: &mut Vec<u8>, ids: impl Iterator<Item = String>) {
-    const CONTAINS_ANY: u64 = 12;
-    filter.add_number(1, CONTAINS_ANY);
-    filter.add_message(9, |list| {
-        ids.for_each(|id| list.add_bytes(1, id.as_bytes()))
-    });
-    filter.add_message(20, |target| target.add_bytes(1, b"_id"));
 }
 
 #[cfg(test)]
@@ -392,5 +410,38 @@ mod tests {
         let status =
             Status::with_details(Code::ResourceExhausted, "limit", Bytes::from_static(b"x"));
         assert_eq!(meaning(status).reaction(), Reaction::Permanent);
+    }
+
+    #[tokio::test]
+    async fn a_refused_key_is_read_again_from_its_file_once_and_used_if_it_is_another() {
+        use crate::sandbox::{Sandbox, Settings};
+        let settings = Settings {
+            api_key: Some("new".to_owned()),
+            ..Settings::default()
+        };
+        let sandbox = Sandbox::start(settings).await.unwrap();
+        sandbox.store().fill("Article", 3, 2, 1);
+        let folder = tempfile::tempdir().unwrap();
+        for (in_file, calls, is_accepted) in
+            [("new\n", 2, true), ("worse", 2, false), ("old", 1, false)]
+        {
+            let connection = Connection {
+                api_key: Some("old".to_owned().into()),
+                key_file: Some(folder.path().join("key")),
+                ..sandbox.connection()
+            };
+            std::fs::write(folder.path().join("key"), in_file).unwrap();
+            let client = Client::new(&connection, Role::Source).unwrap();
+            let grpc = Grpc::new(&connection, &sandbox.grpc_url(), None).unwrap();
+            let mut message = Vec::new();
+            super::super::protobuf::Add::add_bytes(&mut message, 1, b"Article");
+            let before = sandbox.count_calls("Search");
+            let found = client.call(&grpc, Method::Search, message.into()).await;
+            assert_eq!(sandbox.count_calls("Search") - before, calls, "{in_file}");
+            match found {
+                Ok(_) => assert!(is_accepted),
+                Err(error) => assert_eq!((error.kind(), is_accepted), (Kind::Unauthorised, false)),
+            }
+        }
     }
 }

@@ -13,6 +13,7 @@ mod grpc;
 mod incarnation;
 mod listing;
 mod members;
+mod one_server;
 mod outcomes;
 mod properties;
 mod protobuf;

@@ -12,7 +12,7 @@ use super::client::Client;
 use super::found::{FoundPage, Parts, Scratch, Search};
 use super::grpc::{Grpc, Method};
 use super::listing::ListedPage;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{CollectionName, Definition, Key, ObjectId, PropertyType, Tenant};
 use crate::pipe::{Visit, Walk};
 
@@ -141,42 +141,12 @@ impl Client {
         self.mend(page, wish).await
     }
 
-    /// Fails if gRPC shows other objects than REST. Others may write meanwhile: one object in common is enough, and a few tries.
-    pub(super) async fn compare_first(
+    pub(super) async fn find(
         &self,
         grpc: &Grpc,
-        collection: &CollectionName,
-        tenant: &Tenant,
-    ) -> Result<()> {
-        const SOME: u32 = 16;
-        const TRIES: u32 = 3;
-        let wish = Wish {
-            collection,
-            tenant,
-            after: None,
-            limit: SOME,
-        };
-        for _ in 0..TRIES {
-            let (listed, found) = tokio::join!(
-                self.list_page(&wish, false),
-                self.find(grpc, &wish, Parts::Keys)
-            );
-            if is_one_server(&listed?, &found?) {
-                return Ok(());
-            }
-        }
-        Err(Error::new(
-            self.role().refused(),
-            format!(
-                "gRPC at {} leads to another server than {}: it has other objects in `{collection}`",
-                grpc.address(),
-                self.address()
-            ),
-        )
-        .with_hint("pass the address of gRPC with --grpc-url, or --transport rest"))
-    }
-
-    async fn find(&self, grpc: &Grpc, wish: &Wish<'_>, parts: Parts) -> Result<FoundPage> {
+        wish: &Wish<'_>,
+        parts: Parts,
+    ) -> Result<FoundPage> {
         let reply = self
             .call(grpc, Method::Search, wish.search(parts).message())
             .await?;
@@ -207,21 +177,6 @@ impl Client {
         page.objects
             .retain(|(_, place)| !matches!(place, Place::Gone));
         Ok(page)
-    }
-}
-
-/// The same object was created at the same time in both, or there is none in either.
-fn is_one_server(listed: &ListedPage, found: &FoundPage) -> bool {
-    let listed: Vec<(&Key, i64)> = (0..)
-        .zip(listed.keys())
-        .map(|(index, key)| (key, listed.times(index).created))
-        .collect();
-    let mut found = (0..found.len())
-        .map(|index| (found.key(index), found.times(index).created))
-        .peekable();
-    match (listed.is_empty(), found.peek().is_none()) {
-        (true, true) => true,
-        _ => found.any(|object| listed.contains(&object)),
     }
 }
 
@@ -392,3 +347,6 @@ impl Walk for ReadPages {
         self.0.iter().try_for_each(|page| page.walk(visit))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -312,3 +312,6 @@ fn unwritable(name: &str, cause: serde_json::Error) -> Error {
     )
     .with_cause(cause)
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,18 +9,18 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::api::Collection;
 use super::client::{Client, Role};
-use super::grpc::Method;
+use super::grpc::{Grpc, Method};
 use super::incarnation::{Incarnation, replaced};
 use super::outcomes::{Outcome, of_grpc, of_rest};
 use super::properties::PropertyRules;
 use super::request::{Language, Request, RequestWriter};
 use super::schema::definitions_match;
-use crate::error::{Error, Kind, Reaction, Result};
+use crate::error::{Error, Reaction, Result};
 use crate::job::{Lane, LaneId, Receipt};
 use crate::model::{CollectionName, Definition, Key, Times};
 use crate::pipe::{Appetite, Applied, Page, Reject, Sink, Vector, Visit, Walk};
@@ -31,6 +31,9 @@ const INCARNATION_IS_FRESH: Duration = Duration::from_secs(30);
 const SUSPECT_TRIES: u32 = 3;
 /// So often a suspected object fails while another one is taken before it is refused.
 const TRIALS: u32 = 6;
+
+/// So many objects of a batch are tried until one shows where gRPC leads.
+const PROBES: usize = 4;
 
 /// One collection, written.
 pub struct CollectionSink {
@@ -43,7 +46,17 @@ pub struct CollectionSink {
     checked_at: AtomicU64,
     /// Objects that the server took so far.
     accepted: AtomicU64,
-    is_effect_seen: AtomicBool,
+    grpc_leads: tokio::sync::Mutex<Lead>,
+}
+
+/// Where gRPC leads, by the effect of what was sent over it.
+#[derive(Debug, PartialEq)]
+enum Lead {
+    Unknown,
+    /// To the server that REST leads to.
+    Here,
+    /// To another one; how that was seen.
+    Elsewhere(String),
 }
 
 /// A request being gathered.
@@ -80,7 +93,7 @@ impl CollectionSink {
             began: Instant::now(),
             checked_at: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
-            is_effect_seen: AtomicBool::new(false),
+            grpc_leads: tokio::sync::Mutex::new(Lead::Unknown),
         })
     }
 
@@ -215,43 +228,55 @@ impl CollectionSink {
             .filter(|outcome| **outcome == Outcome::Accepted)
             .count();
         self.accepted.fetch_add(accepted as u64, Ordering::Relaxed);
-        self.see_effect(batch, &range, &outcomes).await?;
         for (index, outcome) in range.zip(outcomes) {
             batch.settled[index] = Some(outcome);
         }
         Ok(())
     }
 
-    /// Once in a run: what gRPC took must be there for REST, or it went to another server.
-    async fn see_effect(
-        &self,
-        batch: &Batch,
-        range: &Range<usize>,
-        outcomes: &[Outcome],
-    ) -> Result<()> {
-        let taken = range
-            .clone()
-            .zip(outcomes)
-            .find(|(_, outcome)| **outcome == Outcome::Accepted);
-        let (Language::Grpc, Some((index, _))) = (batch.request.language(), taken) else {
+    /// Before gRPC takes whole batches, it takes an object alone, and REST must show it: two servers with the same empty
+    /// collection look alike until then, and so does a copy. The other lanes wait.
+    async fn prove_grpc(&self, batch: &mut Batch) -> Result<()> {
+        let Some(grpc) = self.client.grpc() else {
             return Ok(());
         };
-        if self.is_effect_seen.load(Ordering::Relaxed) {
-            return Ok(());
+        let mut lead = self.grpc_leads.lock().await;
+        for index in batch.unsettled().into_iter().rev().flatten().take(PROBES) {
+            if *lead != Lead::Unknown {
+                break;
+            }
+            *lead = self.follow_grpc(grpc, batch, index).await?;
         }
-        let key = batch.request.key(index);
-        if !self.client.has_object(&self.name, key).await? {
-            return Err(Error::new(
-                Kind::TargetRefused,
-                format!(
-                    "gRPC took object {key} and {} does not have it",
-                    self.client.address()
-                ),
-            )
-            .with_hint("gRPC may lead to another server: pass --grpc-url, or --transport rest"));
+        match &*lead {
+            Lead::Elsewhere(seen) => Err(self.client.leads_elsewhere(grpc, seen)),
+            Lead::Unknown | Lead::Here => Ok(()),
         }
-        self.is_effect_seen.store(true, Ordering::Relaxed);
-        Ok(())
+    }
+
+    /// Stores an object over gRPC and looks for it over REST. That says nothing if it is refused, or was there before
+    /// just as it is: the server then leaves it alone.
+    async fn follow_grpc(&self, grpc: &Grpc, batch: &mut Batch, index: usize) -> Result<Lead> {
+        let key = batch.request.key(index).clone();
+        let Some(before) = unless_to_blame(self.client.times(&self.name, &key).await)? else {
+            return Ok(Lead::Unknown);
+        };
+        let sent = self.send(batch, index..index + 1).await;
+        if unless_to_blame(sent)?.is_none() || batch.settled[index] != Some(Outcome::Accepted) {
+            return Ok(Lead::Unknown);
+        }
+        let after = self.client.times(&self.name, &key).await?;
+        if after.is_none() {
+            let seen = format!("it took object {key}, which is not there over REST");
+            return Ok(Lead::Elsewhere(seen));
+        }
+        if after != before {
+            return Ok(Lead::Here);
+        }
+        let shown = self.client.times_over_grpc(grpc, &self.name, &key).await?;
+        Ok(match shown.is_none() || shown == after {
+            true => Lead::Unknown,
+            false => Lead::Elsewhere(format!("it shows object {key} with other times")),
+        })
     }
 
     fn language(&self) -> Language {
@@ -331,6 +356,17 @@ impl CollectionSink {
             batch.read_back += 1;
         }
         Ok(())
+    }
+}
+
+/// Nothing if the object itself may be to blame for the failure: it is judged with its batch.
+fn unless_to_blame<T>(done: Result<T>) -> Result<Option<T>> {
+    match done {
+        Err(error) => match error.reaction() {
+            Reaction::Suspect | Reaction::Split | Reaction::TooLarge => Ok(None),
+            _ => Err(error),
+        },
+        Ok(done) => Ok(Some(done)),
     }
 }
 
@@ -475,7 +511,10 @@ impl Sink for CollectionSink {
 
     async fn apply(&self, batch: &mut Batch) -> Result<Applied> {
         self.check_if_stale().await?;
-        let settled = self.settle(batch).await;
+        let settled = match self.prove_grpc(batch).await {
+            Ok(()) => self.settle(batch).await,
+            failed => failed,
+        };
         if settled.is_err() {
             self.distrust();
         }

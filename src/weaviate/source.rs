@@ -82,7 +82,7 @@ impl CollectionSource {
                     self.cap.fetch_min(wish.limit / 2, Ordering::Relaxed);
                 }
                 // What one protocol cannot give alone, the other may.
-                Err(error) if is_suspect(&error) && wish.limit == 1 && plan.has_vectors() => {
+                Err(error) if is_unreadable(&error) && wish.limit == 1 && plan.has_vectors() => {
                     let other = self.client.read_page(ReadPlan::Rest, &wish).await;
                     return other.map_err(|_| error);
                 }
@@ -286,8 +286,9 @@ fn spacing(page: &Page) -> Option<u128> {
     (first.tenant == last.tenant).then(|| (last.id.to_u128() - first.id.to_u128()) / gaps)
 }
 
-fn is_suspect(error: &Error) -> bool {
-    error.reaction() == Reaction::Suspect
+/// The object may be to blame: it makes its page fail, or is larger than a message.
+fn is_unreadable(error: &Error) -> bool {
+    matches!(error.reaction(), Reaction::Suspect | Reaction::TooLarge)
 }
 
 fn is_capped(error: &Error) -> bool {

@@ -30,16 +30,17 @@ mod list {
     pub const TEXTS: u64 = 8;
 }
 
-/// The server turns f64 into i64 with Go's conversion, which makes -2^63 of everything beyond.
-const DOUBTFUL_INT: i64 = i64::MIN;
+/// The server turns f64 into i64 with Go's conversion. Of everything beyond, amd64 makes -2^63 and arm64 the nearest end,
+/// which no f64 is.
+const DOUBTFUL_INTS: [i64; 2] = [i64::MIN, i64::MAX];
 
 /// False if no value in these bytes can be doubtful; looks for its spellings, as a varint and as eight bytes.
 pub(super) fn may_hold_doubtful_int(message: &[u8]) -> bool {
-    const VARINT: [u8; 10] = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1];
-    let spellings: [&[u8]; 2] = [&VARINT, &DOUBTFUL_INT.to_le_bytes()];
-    spellings
-        .iter()
-        .any(|spelling| memchr::memmem::find(message, spelling).is_some())
+    const LEAST: [u8; 10] = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1];
+    const MOST: [u8; 9] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
+    let holds = |spelling: &[u8]| memchr::memmem::find(message, spelling).is_some();
+    let in_lists = DOUBTFUL_INTS.map(i64::to_le_bytes);
+    holds(&LEAST) || holds(&MOST) || in_lists.iter().any(|bytes| holds(bytes))
 }
 
 /// Calls `take` with name and Value of each entry of Properties.
@@ -68,7 +69,7 @@ pub(super) fn each_field<'a>(
 pub(super) fn has_doubtful_int(value: &[u8]) -> Result<bool> {
     for kind in Fields::of(value) {
         let is_doubtful = match kind? {
-            (field::INT, int) => int.number() as i64 == DOUBTFUL_INT,
+            (field::INT, int) => DOUBTFUL_INTS.contains(&(int.number() as i64)),
             (field::LIST, list) => has_doubtful_list(list.bytes())?,
             _ => false,
         };
@@ -83,7 +84,7 @@ fn has_doubtful_list(value: &[u8]) -> Result<bool> {
     for kind in Fields::of(value) {
         if let (list::INTS, ints) = kind? {
             return Ok(eights(inner(ints.bytes())?)?
-                .any(|bytes| i64::from_le_bytes(bytes) == DOUBTFUL_INT));
+                .any(|bytes| DOUBTFUL_INTS.contains(&i64::from_le_bytes(bytes))));
         }
     }
     Ok(false)
@@ -283,5 +284,154 @@ fn eights(bytes: &[u8]) -> Result<impl Iterator<Item = [u8; 8]>> {
     match rest {
         [] => Ok(eights.iter().copied()),
         _ => Err(malformed("a list of numbers ends within a number")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::super::protobuf::Add;
+    use super::*;
+
+    /// A value as the server sends it; the types are those of the schema.
+    #[derive(Clone, Debug)]
+    enum Typed {
+        Null,
+        Number(f64),
+        Int(i64),
+        Bool(bool),
+        Text(String),
+        Texts(Vec<String>),
+        Ints(Vec<i64>),
+        Numbers(Vec<f64>),
+        Bools(Vec<bool>),
+        Object(Vec<(String, Typed)>),
+        Objects(Vec<Vec<(String, Typed)>>),
+    }
+
+    fn typed() -> impl Strategy<Value = Typed> {
+        let number = || {
+            proptest::num::f64::NORMAL | proptest::num::f64::SUBNORMAL | proptest::num::f64::ZERO
+        };
+        let leaf = prop_oneof![
+            Just(Typed::Null),
+            number().prop_map(Typed::Number),
+            any::<i64>().prop_map(Typed::Int),
+            any::<bool>().prop_map(Typed::Bool),
+            any::<String>().prop_map(Typed::Text),
+            proptest::collection::vec(any::<String>(), 0..4).prop_map(Typed::Texts),
+            proptest::collection::vec(any::<i64>(), 0..4).prop_map(Typed::Ints),
+            proptest::collection::vec(number(), 0..4).prop_map(Typed::Numbers),
+            proptest::collection::vec(any::<bool>(), 0..4).prop_map(Typed::Bools),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            let object = proptest::collection::btree_map("[a-z\"\\\\]{1,3}", inner, 0..4);
+            let object = object.prop_map(|members| members.into_iter().collect::<Vec<_>>());
+            prop_oneof![
+                object.clone().prop_map(Typed::Object),
+                proptest::collection::vec(object, 0..3).prop_map(Typed::Objects),
+            ]
+        })
+    }
+
+    fn json_of(value: &Typed) -> Value {
+        let object = |members: &[(String, Typed)]| -> Value {
+            members
+                .iter()
+                .map(|(name, value)| (name.clone(), json_of(value)))
+                .collect()
+        };
+        match value {
+            Typed::Null => Value::Null,
+            Typed::Number(number) => json!(number),
+            Typed::Int(int) => json!(int),
+            Typed::Bool(is) => json!(is),
+            Typed::Text(text) => json!(text),
+            Typed::Texts(texts) => json!(texts),
+            Typed::Ints(ints) => json!(ints),
+            Typed::Numbers(numbers) => json!(numbers),
+            Typed::Bools(bools) => json!(bools),
+            Typed::Object(members) => object(members),
+            Typed::Objects(objects) => objects.iter().map(|members| object(members)).collect(),
+        }
+    }
+
+    fn add_list(message: &mut Vec<u8>, kind: u64, fill: impl FnOnce(&mut Vec<u8>)) {
+        message.add_message(field::LIST as u32, |list| {
+            list.add_message(kind as u32, fill)
+        });
+    }
+
+    fn add_object(message: &mut Vec<u8>, members: &[(String, Typed)]) {
+        for (name, value) in members {
+            message.add_message(1, |entry| {
+                entry.add_bytes(1, name.as_bytes());
+                entry.add_message(2, |message| add_value(message, value));
+            });
+        }
+    }
+
+    fn add_value(message: &mut Vec<u8>, value: &Typed) {
+        match value {
+            Typed::Null => message.add_number(field::NULL as u32, 0),
+            Typed::Number(number) => message.add_double(field::NUMBER as u32, *number),
+            Typed::Int(int) => message.add_number(field::INT as u32, *int as u64),
+            Typed::Bool(is) => message.add_bool(field::BOOL as u32, *is),
+            Typed::Text(text) => message.add_bytes(field::TEXT as u32, text.as_bytes()),
+            Typed::Texts(texts) => add_list(message, list::TEXTS, |values| {
+                texts
+                    .iter()
+                    .for_each(|text| values.add_bytes(1, text.as_bytes()));
+            }),
+            Typed::Ints(ints) => add_list(message, list::INTS, |values| {
+                let bytes: Vec<u8> = ints.iter().flat_map(|int| int.to_le_bytes()).collect();
+                values.add_bytes(1, &bytes);
+            }),
+            Typed::Numbers(numbers) => add_list(message, list::NUMBERS, |values| {
+                let bytes: Vec<u8> = numbers
+                    .iter()
+                    .flat_map(|number| number.to_le_bytes())
+                    .collect();
+                values.add_bytes(1, &bytes);
+            }),
+            Typed::Bools(bools) => add_list(message, list::BOOLS, |values| {
+                let bytes: Vec<u8> = bools.iter().map(|is| u8::from(*is)).collect();
+                values.add_bytes(1, &bytes);
+            }),
+            Typed::Object(members) => {
+                message.add_message(field::OBJECT as u32, |message| add_object(message, members));
+            }
+            Typed::Objects(objects) => add_list(message, list::OBJECTS, |values| {
+                for members in objects {
+                    values.add_message(1, |message| add_object(message, members));
+                }
+            }),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_is_written_as_the_json_that_it_is(value in typed()) {
+            let (mut message, mut text) = (Vec::new(), String::new());
+            add_value(&mut message, &value);
+            let is_there = write_value(&message, &mut text).expect("a value");
+            prop_assert_eq!(is_there, !matches!(value, Typed::Null));
+            if is_there {
+                let written: Value = serde_json::from_str(&text).expect("JSON");
+                // Bits of numbers, too: -0.0 is not 0.
+                prop_assert_eq!(format!("{written:?}"), format!("{:?}", json_of(&value)));
+            }
+        }
+
+        #[test]
+        fn bytes_that_are_no_value_are_an_error_or_json(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let mut text = String::new();
+            if let Ok(true) = write_value(&bytes, &mut text) {
+                serde_json::from_str::<Value>(&text).expect("JSON");
+            }
+            let _ = has_doubtful_int(&bytes);
+        }
     }
 }

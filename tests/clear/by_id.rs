@@ -3,6 +3,7 @@
 use elysiactl::commands::ClearMethod;
 use elysiactl::error::Kind;
 use elysiactl::sandbox::{Fault, Settings, When, sample_id};
+use elysiactl::weaviate::Transport;
 use serde_json::json;
 
 use crate::bench::{Bench, NAME, OBJECTS, filled, refusal, wait_for_the_next_second};
@@ -33,9 +34,15 @@ async fn more_objects_than_a_page_may_hold_are_all_deleted() {
         query_maximum_results: 30,
         ..Settings::default()
     };
-    let bench = Bench::of(filled(), settings).await.by(ClearMethod::ById);
+    let mut bench = Bench::of(filled(), settings).await.by(ClearMethod::ById);
     let shards = bench.store().shards(NAME);
-    for batch_size in [None, Some(100)] {
+    for (transport, batch_size) in [
+        (Transport::Rest, None),
+        (Transport::Rest, Some(100)),
+        (Transport::Grpc, None),
+        (Transport::Grpc, Some(100)),
+    ] {
+        bench.request.connection.transport = transport;
         bench.store().fill(NAME, OBJECTS, 8, 1);
         let mut session = bench.session();
         session.tuning.batch_size = batch_size;
@@ -74,12 +81,15 @@ async fn what_is_written_during_the_clear_is_left_and_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_id_that_the_index_spells_in_upper_case_is_deleted_singly() {
-    let bench = by_id().await;
-    add_in_upper_case(&bench).await;
-    assert_eq!(bench.store().count(NAME), OBJECTS + 1);
-    assert_eq!(bench.clear().await.unwrap().exit_code, 0);
-    assert_eq!(bench.store().count(NAME), 0);
-    assert_eq!(bench.sandbox.count(ONE.0, ONE.1), 1);
+    for transport in [Transport::Rest, Transport::Grpc] {
+        let mut bench = by_id().await;
+        bench.request.connection.transport = transport;
+        add_in_upper_case(&bench).await;
+        assert_eq!(bench.store().count(NAME), OBJECTS + 1);
+        assert_eq!(bench.clear().await.unwrap().exit_code, 0);
+        assert_eq!(bench.store().count(NAME), 0);
+        assert_eq!(bench.sandbox.count(ONE.0, ONE.1), 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

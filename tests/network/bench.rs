@@ -22,17 +22,27 @@ pub const PAGES: (&str, &str) = ("GET", "/v1/objects?class=Article&limit=50");
 /// Where a batch is stored.
 pub const BATCHES: (&str, &str) = ("POST", "/v1/batch/objects");
 
+/// The same over gRPC; the first page of a run is compared with that of REST.
+pub const SEARCHES: (&str, &str) = ("POST", "/weaviate.v1.Weaviate/Search");
+/// The same over gRPC; the first object of a run goes alone.
+pub const CALLS: (&str, &str) = ("POST", "/weaviate.v1.Weaviate/BatchObjects");
+
 /// What was told, as far as these tests care.
 #[derive(Default)]
 pub struct Told {
     retries: Mutex<Vec<(String, String)>>,
     committed: Mutex<u64>,
+    warnings: Mutex<Vec<String>>,
 }
 
 impl Told {
     /// What was being done and why it failed, for each retry.
     pub fn retries(&self) -> Vec<(String, String)> {
         self.retries.lock().unwrap().clone()
+    }
+
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap().clone()
     }
 
     pub fn committed(&self) -> u64 {
@@ -48,6 +58,7 @@ impl Reporter for Told {
                 self.retries.lock().unwrap().push(retry);
             }
             Event::Committed { .. } => *self.committed.lock().unwrap() += 1,
+            Event::Warning(text) => self.warnings.lock().unwrap().push((*text).to_owned()),
             _ => {}
         }
     }
@@ -64,6 +75,8 @@ pub struct Bench {
     pub time_out: Duration,
     /// REST alone, unless a test says otherwise.
     pub transport: Transport,
+    /// That of the sandbox, unless a test says otherwise.
+    pub grpc_url: String,
 }
 
 impl Bench {
@@ -74,8 +87,10 @@ impl Bench {
     }
 
     pub async fn empty(settings: Settings, workers: u32) -> Bench {
+        let sandbox = Sandbox::start(settings).await.unwrap();
         Bench {
-            sandbox: Sandbox::start(settings).await.unwrap(),
+            grpc_url: sandbox.grpc_url(),
+            sandbox,
             folder: tempfile::tempdir().unwrap(),
             told: Arc::default(),
             workers,
@@ -125,6 +140,7 @@ impl Bench {
     pub fn connection(&self) -> Connection {
         Connection {
             transport: self.transport,
+            grpc_url: Some(self.grpc_url.clone()),
             read_timeout: self.time_out,
             write_timeout: self.time_out,
             ..self.sandbox.connection()
@@ -135,9 +151,16 @@ impl Bench {
         backup(&self.session("backup"), &self.backup_request()).await
     }
 
-    /// A clean archive of the collection.
+    /// The same server, over gRPC or not at all.
+    pub fn over_grpc(mut self) -> Bench {
+        self.transport = Transport::Grpc;
+        self
+    }
+
+    /// A clean archive of the collection; made over REST, so that a test counts its own calls alone.
     pub async fn archive(&self) -> PathBuf {
         let mut request = self.backup_request();
+        request.connection.transport = Transport::Rest;
         request.destination = self.path().join("clean-out");
         let saved = backup(&self.session("clean"), &request).await;
         saved.unwrap().archive.unwrap()
@@ -184,6 +207,13 @@ impl Bench {
             found.len(),
             expected.len()
         );
+    }
+
+    /// True if nothing at the destination looks like an archive.
+    pub fn has_no_archive(&self) -> bool {
+        let entries = std::fs::read_dir(self.path().join("out")).unwrap();
+        let mut names = entries.map(|entry| entry.unwrap().file_name());
+        names.all(|name| name.to_string_lossy().starts_with('.'))
     }
 
     /// The ids of the collection in the order in which they are listed.

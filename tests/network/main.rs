@@ -4,9 +4,12 @@
 mod common;
 
 mod bench;
+mod elsewhere;
 mod ends;
+mod grpc;
 mod hostile;
 mod lives;
+mod middleman;
 mod refused;
 mod sweep;
 mod transient;

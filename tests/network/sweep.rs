@@ -26,7 +26,15 @@ fn at(sandbox: &Sandbox, request: u64, fault: Fault) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_survives_each_fault_at_each_of_its_requests() {
-    let mut bench = Bench::with_everything().await;
+    backup_survives(Bench::with_everything().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_over_grpc_survives_each_fault_at_each_of_its_requests() {
+    backup_survives(Bench::with_everything().await.over_grpc()).await;
+}
+
+async fn backup_survives(mut bench: Bench) {
     bench.batch_size = 5;
     let clean = objects_in(&bench.archive().await);
     let mut failed = Vec::new();
@@ -78,7 +86,15 @@ fn objects_in(archive: &Path) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restore_survives_each_fault_at_each_of_its_requests() {
-    let mut bench = Bench::with_everything().await;
+    restore_survives(Bench::with_everything().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_over_grpc_survives_each_fault_at_each_of_its_requests() {
+    restore_survives(Bench::with_everything().await.over_grpc()).await;
+}
+
+async fn restore_survives(mut bench: Bench) {
     bench.batch_size = 5;
     let archive = bench.archive().await;
     let store = bench.sandbox.store().clone();

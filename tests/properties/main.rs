@@ -17,6 +17,7 @@ use elysiactl::event::{Event, Reporter};
 use elysiactl::format::Codec;
 use elysiactl::journal::StoreKind;
 use elysiactl::sandbox::{Activity, Fault, Rule, Sandbox, Settings, When};
+use elysiactl::weaviate::{Connection, Transport};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence};
 use serde_json::{Value, json};
@@ -29,6 +30,8 @@ struct Way {
     workers: u32,
     format: Format,
     codec: Codec,
+    /// REST alone, or gRPC where that is exact.
+    transport: Transport,
     faults: Vec<(Fault, u64, f64)>,
     /// After how many events the runs of each verb are stopped.
     stops: Vec<u64>,
@@ -64,15 +67,17 @@ fn way() -> impl Strategy<Value = Way> {
         prop_oneof![1 => 1..8u32, 5 => 8..120u32],
         1..6u32,
         layout,
+        prop_oneof![2 => Just(Transport::Auto), 1 => Just(Transport::Rest)],
         faults,
         stops,
     )
         .prop_map(
-            |(batch_size, workers, (format, codec), faults, stops)| Way {
+            |(batch_size, workers, (format, codec), transport, faults, stops)| Way {
                 batch_size,
                 workers,
                 format,
                 codec,
+                transport,
                 faults,
                 stops,
             },
@@ -158,7 +163,11 @@ async fn comes_back_equal(world: World, way: Way) {
             .faults()
             .add(Rule::any(When::Chance(*chance, *seed), fault.clone()));
     }
-    let mut request = backup_request(&sandbox.connection(), "World", &folder.path().join("out"));
+    let server = Connection {
+        transport: way.transport,
+        ..sandbox.connection()
+    };
+    let mut request = backup_request(&server, "World", &folder.path().join("out"));
     (request.format, request.codec) = (way.format, way.codec);
     let saved = run(&way, &folder.path().join("backup"), async |session| {
         backup(session, &request).await
@@ -176,7 +185,7 @@ async fn comes_back_equal(world: World, way: Way) {
         verify(&archive).unwrap().object_count,
         expected.len() as u64
     );
-    let request = restore_request(&sandbox.connection(), &archive, Some("Copy"));
+    let request = restore_request(&server, &archive, Some("Copy"));
     let back = run(&way, &folder.path().join("restore"), async |session| {
         restore(session, &request).await
     })

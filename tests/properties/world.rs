@@ -9,6 +9,8 @@ use uuid::Uuid;
 pub struct World {
     pub vectors: Vectors,
     pub tenants: u8,
+    /// Has the types alone that gRPC carries exactly.
+    pub is_exact: bool,
     pub objects: Vec<Generated>,
 }
 
@@ -28,6 +30,8 @@ pub struct Generated {
     vector: Option<u32>,
 }
 
+/// The first of these are exact over gRPC.
+const EXACT: usize = 12;
 const PROPERTIES: [(&str, &str); 16] = [
     ("text", "text"),
     ("texts", "text[]"),
@@ -57,6 +61,9 @@ pub fn definition(world: &World) -> Value {
         {"name": "deeper", "dataType": ["object[]"], "nestedProperties": [
             {"name": "numbers", "dataType": ["number[]"]}, {"name": "text", "dataType": ["text"]}]},
     ]);
+    if world.is_exact {
+        properties.truncate(EXACT);
+    }
     let mut class = json!({"class": "World", "properties": properties});
     match world.vectors {
         Vectors::Named => {
@@ -193,8 +200,8 @@ pub fn world() -> impl Strategy<Value = World> {
         Just(Vectors::Legacy),
         Just(Vectors::Named)
     ];
-    (vectors, 0..4u8, rich, size, any::<u64>()).prop_map(
-        |(vectors, tenants, mut objects, size, seed)| {
+    (vectors, 0..4u8, any::<bool>(), rich, size, any::<u64>()).prop_map(
+        |(vectors, tenants, is_exact, mut objects, size, seed)| {
             let mut random = fastrand::Rng::with_seed(seed);
             let is_clustered = random.bool();
             let plain = (0..size).map(|index| Generated {
@@ -211,6 +218,7 @@ pub fn world() -> impl Strategy<Value = World> {
             World {
                 vectors,
                 tenants,
+                is_exact,
                 objects,
             }
         },
@@ -219,7 +227,12 @@ pub fn world() -> impl Strategy<Value = World> {
 
 pub fn body(world: &World, generated: &Generated) -> Value {
     let mut properties = json!({});
-    for (which, value) in &generated.properties {
+    let is_known = |which: &usize| !world.is_exact || *which < EXACT;
+    for (which, value) in generated
+        .properties
+        .iter()
+        .filter(|(which, _)| is_known(which))
+    {
         properties[PROPERTIES[*which].0] = value.clone();
     }
     let mut object =

@@ -3,11 +3,11 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use elysiactl::commands::restore;
+use elysiactl::commands::{backup, restore};
 use elysiactl::sandbox::Sandbox;
 use serde_json::{Value, json};
 
-use crate::common::{restore_request, sandbox_with, session};
+use crate::common::{backup_request, rest, restore_request, sandbox_with, session};
 
 /// The parts of a document of the collection: definition and objects.
 fn parts(sandbox: &Sandbox) -> (Value, Vec<Value>) {
@@ -89,7 +89,7 @@ async fn documents_of_every_shape_are_restored() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_object_with_a_vector_that_is_no_number_is_named_and_left_out() {
+async fn an_object_with_a_vector_that_is_no_number_is_named_and_left_out_over_rest() {
     let sandbox = sandbox_with("Article", 230).await;
     let folder = tempfile::tempdir().unwrap();
     let (schema, mut objects) = parts(&sandbox);
@@ -107,7 +107,7 @@ async fn an_object_with_a_vector_that_is_no_number_is_named_and_left_out() {
     let session = session(&folder.path().join("state"));
     let back = restore(
         &session,
-        &restore_request(&sandbox.connection(), &path, Some("Copy")),
+        &restore_request(&rest(&sandbox), &path, Some("Copy")),
     )
     .await
     .unwrap();
@@ -128,5 +128,42 @@ async fn an_object_with_a_vector_that_is_no_number_is_named_and_left_out() {
         line.contains(&gone.id.to_string()) && line.contains("NaN or infinity"),
         "{line}"
     );
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vector_that_is_no_number_keeps_its_bits_over_grpc() {
+    use base64::Engine as _;
+    let sandbox = sandbox_with("Article", 230).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (schema, mut objects) = parts(&sandbox);
+    // Not all of them: a sign, a payload, both infinities.
+    let bits = [
+        0x7fc0_0000u32,
+        0xffc0_0001,
+        0x7f80_0000,
+        0xff80_0000,
+        0x8000_0000,
+        1,
+    ];
+    let bytes = bits.map(u32::to_le_bytes).concat();
+    let bytes = base64::engine::general_purpose::STANDARD.encode([&bytes[..], &[0; 8]].concat());
+    objects[100]["vector"] = json!({"f32": bytes});
+    let path = folder.path().join("nan.json");
+    let document = json!({"schema": schema, "objects": objects});
+    std::fs::write(&path, document.to_string()).unwrap();
+    let session = session(&folder.path().join("state"));
+    let server = sandbox.connection();
+    let request = restore_request(&server, &path, Some("Copy"));
+    let back = restore(&session, &request).await.unwrap();
+    assert_eq!((back.exit_code, back.tally.accepted), (0, 230), "{back:?}");
+    let stored = sandbox.store().dump("Copy");
+    assert_eq!(stored[100].vector[..6], bits);
+    let request = backup_request(&server, "Copy", &folder.path().join("out"));
+    let archive = backup(&session, &request).await.unwrap().archive.unwrap();
+    let request = restore_request(&server, &archive, Some("Again"));
+    assert_eq!(restore(&session, &request).await.unwrap().exit_code, 0);
+    assert!(sandbox.store().dump("Again") == stored);
+    assert_eq!(sandbox.count("POST", "/v1/batch"), 0);
     sandbox.stop().await;
 }

@@ -4,7 +4,7 @@ use elysiactl::archive::Format;
 use elysiactl::commands::{backup, restore, verify};
 use elysiactl::format::Codec;
 use elysiactl::sandbox::{Activity, Sandbox, Settings, sample_definition};
-use elysiactl::weaviate::{Client, Connection, Role};
+use elysiactl::weaviate::{Client, Connection, Role, Transport};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -111,6 +111,22 @@ fn data_types() -> Kind {
     )
 }
 
+/// What gRPC carries exactly, and ints that it does not.
+fn exact_types() -> Kind {
+    let (mut definition, mut objects) = data_types();
+    let is_exact = |name: &str| {
+        !name.starts_with("object") && !["geoCoordinates", "phoneNumber", "blob"].contains(&name)
+    };
+    let properties = definition["properties"].as_array_mut().unwrap();
+    properties.retain(|property| is_exact(property["name"].as_str().unwrap()));
+    for object in &mut objects {
+        let properties = object["properties"].as_object_mut().unwrap();
+        properties.retain(|name, _| is_exact(name));
+        object["vector"] = json!([0.1, -0.0]);
+    }
+    (definition, objects)
+}
+
 fn kinds() -> Vec<(&'static str, Kind)> {
     let tenanted = || {
         let (mut definition, mut objects) = plain((0..90).map(|number| id(number % 30)));
@@ -125,6 +141,7 @@ fn kinds() -> Vec<(&'static str, Kind)> {
         json!({"id": id(u128::from(index)), "properties": {"body": text}})
     });
     vec![
+        ("exact types", exact_types()),
         ("empty", plain([])),
         ("one object", plain([id(5)])),
         ("nil and highest id", plain([id(0), id(u128::MAX), id(7)])),
@@ -177,11 +194,28 @@ pub async fn sandbox_of(kind: &Kind) -> Sandbox {
     sandbox
 }
 
-async fn comes_back(what: &str, sandbox: &Sandbox, (format, codec): (Format, Codec)) {
-    let what = format!("{what} as {}, {}", format.name(), codec.name());
+async fn comes_back(what: &str, sandbox: &Sandbox, layout: (Format, Codec)) {
+    comes_back_over(Transport::Grpc, what, sandbox, layout).await;
+}
+
+async fn comes_back_over(
+    transport: Transport,
+    what: &str,
+    sandbox: &Sandbox,
+    (format, codec): (Format, Codec),
+) {
+    let server = Connection {
+        transport,
+        ..sandbox.connection()
+    };
+    let what = format!(
+        "{what} as {}, {}, {transport:?}",
+        format.name(),
+        codec.name()
+    );
     let folder = tempfile::tempdir().unwrap();
     let session = session(&folder.path().join("state"));
-    let mut request = backup_request(&sandbox.connection(), "Kind", &folder.path().join("out"));
+    let mut request = backup_request(&server, "Kind", &folder.path().join("out"));
     (request.format, request.codec) = (format, codec);
     let store = sandbox.store();
     let expected = store.dump("Kind");
@@ -196,12 +230,8 @@ async fn comes_back(what: &str, sandbox: &Sandbox, (format, codec): (Format, Cod
         expected.len() as u64,
         "{what}"
     );
-    let copy = format!("Copy{}{}", format.name(), codec.name());
-    let back = restore(
-        &session,
-        &restore_request(&sandbox.connection(), &archive, Some(&copy)),
-    )
-    .await;
+    let copy = format!("Copy{}{}{transport:?}", format.name(), codec.name());
+    let back = restore(&session, &restore_request(&server, &archive, Some(&copy))).await;
     let back = back.unwrap_or_else(|error| panic!("{what}: {error:?}"));
     let counts = (back.exit_code, back.tally.accepted, back.tally.rejected);
     assert_eq!(counts, (0, expected.len() as u64, 0), "{what}: {back:?}");
@@ -226,14 +256,28 @@ async fn every_kind_of_collection_comes_back_equal_in_every_layout() {
         for layout in LAYOUTS {
             comes_back(what, &sandbox, layout).await;
         }
+        comes_back_over(Transport::Rest, what, &sandbox, LAYOUTS[2]).await;
         sandbox.stop().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_grpc_does_not_carry_goes_over_rest_and_nothing_else_does() {
+    let sandbox = sandbox_of(&exact_types()).await;
+    let batches = sandbox.count("POST", "/v1/batch/objects");
+    comes_back("exact types", &sandbox, LAYOUTS[0]).await;
+    let pages = "/v1/objects?class=Kind&limit=100";
+    assert_eq!(sandbox.count("GET", pages), 0);
+    // An `int` of 2^63 alone, and one in a list.
+    assert_eq!(sandbox.count("POST", "/v1/batch/objects") - batches, 1);
+    assert!(sandbox.count_calls("BatchObjects") > 0);
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_legacy_and_a_named_vector_in_one_collection_come_back_equal() {
     let sandbox = sandbox_of(&plain([])).await;
-    let client = Client::new(&Connection::to(sandbox.url()), Role::Target).unwrap();
+    let client = Client::new(&sandbox.connection(), Role::Target).unwrap();
     let mut definition = sandbox.store().definition("Kind").unwrap();
     definition["vectorConfig"] = json!({"a": vector("hnsw")});
     let name = backup_request(&sandbox.connection(), "Kind", "x".as_ref()).collection;

@@ -122,7 +122,8 @@ async fn the_report_lies_beside_the_archive() {
     sandbox.faults().add(cut);
     let folder = tempfile::tempdir().unwrap();
     let session = crate::session(&folder.path().join("state"));
-    let request = crate::backup_request(&sandbox.connection(), "Article", folder.path());
+    let server = crate::common::rest(&sandbox);
+    let request = crate::backup_request(&server, "Article", folder.path());
     let archive = crate::backup(&session, &request)
         .await
         .unwrap()

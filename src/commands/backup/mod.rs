@@ -77,7 +77,7 @@ pub async fn backup_into(
     storage: Arc<dyn Storage>,
 ) -> Result<Outcome> {
     let client = Arc::new(Client::new(&request.connection, Role::Source)?);
-    let found = target::find(session, &client, &request.collection).await?;
+    let found = target::find_to_move(session, &client, &request.collection).await?;
     let seen = Seen::look(session, &client, &found, request).await?;
     let identity = identity(request)?;
     let mut plan = plan(request, &client, &found, &seen);
@@ -177,8 +177,6 @@ struct Seen {
     server_time: Option<i64>,
     /// How objects are read.
     plan: ReadPlan,
-    /// How ids are read.
-    key_plan: ReadPlan,
 }
 
 impl Seen {
@@ -228,14 +226,18 @@ impl Seen {
             count,
             server_time,
             plan: ReadPlan::choose(client, &found.definition, wanted)?,
-            key_plan: ReadPlan::choose(client, &found.definition, Wanted::Keys)?,
         })
     }
 
     /// The ids of those that hold objects.
     fn filled_source(&self, client: &Arc<Client>, name: &CollectionName) -> CollectionSource {
         let tenants = self.filled.clone();
-        CollectionSource::new(client.clone(), name.clone(), tenants, self.key_plan)
+        CollectionSource::new(
+            client.clone(),
+            name.clone(),
+            tenants,
+            ReadPlan::PropertiesOverRest,
+        )
     }
 
     /// What the job will know the collection by where its shards say nothing.

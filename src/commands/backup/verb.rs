@@ -219,7 +219,8 @@ impl Backup<'_> {
             self.client.clone(),
             self.request.collection.clone(),
             self.seen.chosen.clone(),
-            self.seen.key_plan,
+            // As it is counted: what was read is not its own witness.
+            ReadPlan::PropertiesOverRest,
         );
         let rejects = census::read_rejected(&self.folder)?;
         let policy = self.session.context().policy;

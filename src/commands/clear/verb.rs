@@ -76,13 +76,13 @@ impl Clear<'_> {
         Ok(Facts::from([(UNPROVEN.into(), error.message().to_owned())]))
     }
 
-    fn source(&self, job: &Job) -> CollectionSource {
+    fn source(&self, job: &Job, plan: ReadPlan) -> CollectionSource {
         let tenants = match self.is_by_id(job) {
             true => self.chosen.clone(),
             false => Vec::new(),
         };
         let name = self.request.collection.clone();
-        CollectionSource::new(self.client.clone(), name, tenants, self.read_plan)
+        CollectionSource::new(self.client.clone(), name, tenants, plan)
     }
 
     /// What is there after all: created since the job began, or impossible to delete.
@@ -102,7 +102,8 @@ impl Clear<'_> {
         if left > 0 && self.is_by_id(job) {
             let policy = self.session.context().policy;
             let began = began(&self.folder.state()?)?;
-            let source = self.source(job);
+            // As it is counted: gRPC, if it leads to a copy, shows what is left there.
+            let source = self.source(job, ReadPlan::PropertiesOverRest);
             facts.extend(
                 crate::commands::census::remains(&policy, &self.client, name, &source, began)
                     .await?,
@@ -140,7 +141,7 @@ impl Verb for Clear<'_> {
             return Err(another_life(&self.request, &self.state));
         }
         let eraser = CollectionEraser::new(self.client.clone(), self.request.collection.clone());
-        Ok((IdSource::new(self.source(job)), eraser))
+        Ok((IdSource::new(self.source(job, self.read_plan)), eraser))
     }
 
     async fn finish(&self, number: u32, job: &Job) -> Result<Option<Facts>> {

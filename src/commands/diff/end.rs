@@ -194,7 +194,7 @@ impl Live {
 }
 
 async fn look_live(session: &Session, client: Arc<Client>, name: &CollectionName) -> Result<Seen> {
-    let found = target::find(session, &client, name).await?;
+    let found = target::find_to_move(session, &client, name).await?;
     let policy = session.context().policy;
     let look = || Incarnation::of(&client, name, &found.definition);
     let incarnation = policy.run("look at the collection", look).await?;

@@ -248,9 +248,9 @@ pub(super) struct AggregateSingle {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct BatchObjectsRequest {
+pub(crate) struct BatchObjectsRequest {
     #[prost(message, repeated, tag = "1")]
-    pub(super) objects: Vec<BatchObject>,
+    pub(crate) objects: Vec<BatchObject>,
 }
 
 /// The reply to a batch of objects or of references.

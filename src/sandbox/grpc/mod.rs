@@ -25,3 +25,12 @@ mod values;
 mod tests;
 
 pub(super) use exchange::handle;
+
+/// What comes in, for who wants to check what was written.
+#[cfg(test)]
+pub(crate) mod sent {
+    pub(crate) use super::messages::BatchObjectsRequest;
+    pub(crate) use super::objects::{
+        BatchObject, NestedFields, ObjectFields, Plain, PlainKind, Struct,
+    };
+}

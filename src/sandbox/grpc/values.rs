@@ -244,9 +244,13 @@ fn number(value: &Json<'_>) -> f64 {
     }
 }
 
-/// Integers are f64 inside.
+/// Integers are f64 inside; Go turns those beyond i64 into the smallest one.
 fn int(value: &Json<'_>) -> i64 {
-    number(value) as i64
+    let number = number(value);
+    match number < -(i64::MIN as f64) {
+        true => number as i64,
+        false => i64::MIN,
+    }
 }
 
 fn geo(value: &Json<'_>) -> Geo {

@@ -1,0 +1,168 @@
+//! That gRPC leads to the same server as REST: an address that is a default, or a port-forward, may lead to another one.
+//!
+//! Reading shows it only where the two hold other objects. Whoever writes sees it in the effect of the first write.
+
+use reqwest::StatusCode;
+use serde::Deserialize;
+
+use super::client::Client;
+use super::found::{FoundPage, Parts};
+use super::grpc::Grpc;
+use super::listing::ListedPage;
+use super::reading::Wish;
+use crate::error::{Error, Result};
+use crate::model::{CollectionName, Key, ObjectId, Tenant, Times};
+
+/// How many objects are compared.
+const SOME: u32 = 16;
+
+impl Client {
+    /// Fails if gRPC shows other objects than REST. Others may write meanwhile: there are a few tries.
+    pub(super) async fn compare_first(
+        &self,
+        grpc: &Grpc,
+        collection: &CollectionName,
+        tenant: &Tenant,
+    ) -> Result<()> {
+        const TRIES: u32 = 3;
+        let wish = Wish {
+            collection,
+            tenant,
+            after: None,
+            limit: SOME,
+        };
+        for _ in 0..TRIES {
+            let (listed, found) = tokio::join!(
+                self.list_page(&wish, false),
+                self.find(grpc, &wish, Parts::Keys)
+            );
+            if may_be_one_server(&times_listed(&listed?), &times_found(&found?)) {
+                return Ok(());
+            }
+        }
+        Err(self.leads_elsewhere(grpc, &format!("it has other objects in `{collection}`")))
+    }
+
+    /// gRPC is that of another server, by what was seen.
+    pub(super) fn leads_elsewhere(&self, grpc: &Grpc, seen: &str) -> Error {
+        let message = format!(
+            "gRPC at {} leads to another server than {}: {seen}",
+            grpc.address(),
+            self.address()
+        );
+        Error::new(self.role().refused(), message)
+            .with_hint("pass the address of gRPC with --grpc-url, or --transport rest")
+    }
+
+    /// The times of an object as REST tells them; `None` if it, or its tenant, is not there to be read.
+    pub(super) async fn times(&self, name: &CollectionName, key: &Key) -> Result<Option<Times>> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Shown {
+            creation_time_unix: i64,
+            last_update_time_unix: i64,
+        }
+        let tenant = key
+            .tenant
+            .name()
+            .map(|tenant| format!("?tenant={tenant}"))
+            .unwrap_or_default();
+        let reply = self
+            .get(&format!("objects/{name}/{}{tenant}", key.id))
+            .await?;
+        if let StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY = reply.status {
+            return Ok(None);
+        }
+        let shown: Shown = self.parse("show an object", &reply)?;
+        Ok(Some(Times {
+            created: shown.creation_time_unix,
+            updated: shown.last_update_time_unix,
+        }))
+    }
+
+    /// The times of an object as gRPC tells them; `None` if it is not there, or is expired.
+    pub(super) async fn times_over_grpc(
+        &self,
+        grpc: &Grpc,
+        name: &CollectionName,
+        key: &Key,
+    ) -> Result<Option<Times>> {
+        let before = key.id.to_u128().checked_sub(1).map(ObjectId::from_u128);
+        let wish = Wish {
+            collection: name,
+            tenant: &key.tenant,
+            after: before,
+            limit: 1,
+        };
+        let found = self.find(grpc, &wish, Parts::Keys).await?;
+        let is_it = found.len() > 0 && found.key(0) == key;
+        Ok(is_it.then(|| found.times(0)))
+    }
+}
+
+type Timed = (Key, Times);
+
+fn times_listed(page: &ListedPage) -> Vec<Timed> {
+    let keys = page.keys().cloned().enumerate();
+    keys.map(|(index, key)| (key, page.times(index))).collect()
+}
+
+fn times_found(page: &FoundPage) -> Vec<Timed> {
+    let keys = page.keys().cloned().enumerate();
+    keys.map(|(index, key)| (key, page.times(index))).collect()
+}
+
+/// Of the objects that both show most have the same times, or neither shows any. One that is shown by one alone says
+/// nothing: it was written or deleted meanwhile, or is expired.
+fn may_be_one_server(listed: &[Timed], found: &[Timed]) -> bool {
+    let (mut same, mut other) = (0, 0);
+    for (key, times) in found {
+        match listed.iter().find(|(listed, _)| listed == key) {
+            Some((_, listed)) if listed == times => same += 1,
+            Some(_) => other += 1,
+            None => {}
+        }
+    }
+    same > other || (listed.is_empty() && found.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn objects(list: &[(u128, i64, i64)]) -> Vec<Timed> {
+        let timed = |&(id, created, updated): &(u128, i64, i64)| {
+            let key = Key::of(ObjectId::from_u128(id));
+            (key, Times { created, updated })
+        };
+        list.iter().map(timed).collect()
+    }
+
+    #[test]
+    fn one_server_shows_the_same_objects_but_for_what_is_written_meanwhile() {
+        let listed = objects(&[(1, 5, 5), (2, 5, 5), (3, 5, 5)]);
+        for found in [
+            &[(1, 5, 5), (2, 5, 5), (3, 5, 5)][..],
+            &[(1, 5, 5), (2, 5, 9), (3, 5, 5)],
+            &[(3, 5, 5), (4, 6, 6)],
+        ] {
+            assert!(may_be_one_server(&listed, &objects(found)), "{found:?}");
+        }
+        assert!(may_be_one_server(&[], &[]));
+    }
+
+    #[test]
+    fn another_server_has_none_of_them_or_wrote_them_at_other_times() {
+        let listed = objects(&[(1, 5, 5), (2, 5, 5)]);
+        for found in [
+            &[][..],
+            &[(3, 5, 5)],
+            &[(1, 6, 6), (2, 6, 6)],
+            // A copy that lives on.
+            &[(1, 5, 8), (2, 5, 8)],
+        ] {
+            assert!(!may_be_one_server(&listed, &objects(found)), "{found:?}");
+            assert!(!may_be_one_server(&objects(found), &listed), "{found:?}");
+        }
+    }
+}
