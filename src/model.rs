@@ -163,6 +163,32 @@ impl fmt::Display for CollectionName {
     }
 }
 
+/// True if `name` is of the shape `pattern`: `*` is any run of characters, `?` any one; case matters.
+pub fn matches_glob(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), name.chars().collect());
+    let (mut p, mut n) = (0, 0);
+    // After a mismatch, the last star takes one more character: linear in pattern times name.
+    let mut retry: Option<(usize, usize)> = None;
+    while n < name.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                retry = Some((p + 1, n));
+                p += 1;
+            }
+            Some(one) if *one == '?' || *one == name[n] => (p, n) = (p + 1, n + 1),
+            _ => match retry {
+                Some((after_star, taken)) => {
+                    (p, n) = (after_star, taken + 1);
+                    retry = Some((after_star, n));
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|rest| *rest == '*')
+}
+
 /// The definition of a collection, exactly as the server wrote it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -240,6 +266,27 @@ impl Definition {
     /// The types of its properties, in its order.
     pub fn properties(&self) -> Result<Vec<PropertyType>> {
         Ok(property_types(self.value()?.get("properties")))
+    }
+
+    /// The modules that would compute vectors, each with the name of its vector, empty for the one without.
+    pub fn vectorizers(&self) -> Result<Vec<(String, String)>> {
+        let value = self.value()?;
+        let mut found = Vec::new();
+        if let Some(module) = value.get("vectorizer").and_then(|module| module.as_str()) {
+            found.push((String::new(), module.to_owned()));
+        }
+        let named = value
+            .get("vectorConfig")
+            .and_then(|named| named.as_object());
+        for (name, vector) in named.into_iter().flatten() {
+            let modules = vector
+                .get("vectorizer")
+                .and_then(|module| module.as_object());
+            let modules = modules.into_iter().flatten();
+            found.extend(modules.map(|(module, _)| (name.clone(), module.clone())));
+        }
+        found.retain(|(_, module)| module != "none" && !module.is_empty());
+        Ok(found)
     }
 
     /// What it says about vectors.

@@ -152,8 +152,8 @@ pub async fn create_collection(
     Ok(made)
 }
 
-/// A file that is a definition, or else an archive.
-fn definition_in(file: &Path) -> Result<Definition> {
+/// The definition in a file: the file itself, or that of an archive.
+pub fn definition_in(file: &Path) -> Result<Definition> {
     if file.is_file() {
         let text = std::fs::read(file).doing(|| format!("cannot read `{}`", file.display()))?;
         if let Some(definition) = String::from_utf8(text)

@@ -7,8 +7,10 @@ mod collections;
 mod demo;
 mod jobs;
 mod kept;
+mod owed;
 mod proof;
 mod remake;
+mod report;
 mod restore;
 mod session;
 mod target;
@@ -17,12 +19,14 @@ mod verify;
 pub use backup::{BackupRequest, backup, backup_into};
 pub use clear::{ClearMethod, ClearPlan, ClearRequest, clear, plan_clear};
 pub use collections::{
-    CollectionRow, create_collection, health, list_collections, show_collection,
+    CollectionRow, create_collection, definition_in, health, list_collections, show_collection,
 };
 pub use demo::demo;
 pub use jobs::{
     address_of_job, cancel_job, describe_job, find_job, list_jobs, prune_jobs, resume_job, status,
 };
-pub use restore::{RestoreRequest, merge_question, restart_question, restore};
+pub use restore::{
+    Reshape, RestoreRequest, merge_question, restart_question, restore, vectorize_question,
+};
 pub use session::{Outcome, Session, Unfinished};
 pub use verify::{reseal, verify};

@@ -8,19 +8,25 @@ mod api;
 mod client;
 mod connection;
 mod erase;
+mod features;
 mod incarnation;
 mod listing;
 mod properties;
 mod schema;
 mod sink;
 mod source;
+mod tenants;
 
 pub use api::{Collection, Meta, TenantState, TenantStatus};
 pub use client::{Client, Role};
 pub use connection::Connection;
 pub use erase::{CollectionEraser, IdSource, is_closed};
+pub use features::{Fitted, Loss, fit_to, version_numbers};
 pub use incarnation::Incarnation;
 pub use properties::PropertyRules;
-pub use schema::{creatable, definition_holds, definitions_match, with_name};
+pub use schema::{
+    automation, creatable, definition_holds, definitions_match, dropped_vectors, with_automation,
+    with_name,
+};
 pub use sink::CollectionSink;
 pub use source::CollectionSource;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use elysiactl::archive::Format;
 use elysiactl::commands::{
-    BackupRequest, ClearMethod, ClearRequest, RestoreRequest, Session, Unfinished,
+    BackupRequest, ClearMethod, ClearRequest, Reshape, RestoreRequest, Session, Unfinished,
 };
 use elysiactl::engine::Stop;
 use elysiactl::event::{Reporter, Silent};
@@ -80,8 +80,12 @@ pub fn restore_request(url: &str, archive: &Path, name: Option<&str>) -> Restore
         archive: archive.to_owned(),
         name: name.map(|name| CollectionName::parse(name).unwrap()),
         skip_data: false,
+        skip_vectors: false,
+        revectorize: false,
+        tenants: Vec::new(),
         merge: false,
         force_schema: false,
+        reshape: Reshape::default(),
     }
 }
 
