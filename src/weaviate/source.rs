@@ -83,7 +83,8 @@ impl CollectionSource {
         }
     }
 
-    /// The tenants that a range touches, from the one to go on with.
+    /// The tenants that a range touches, from the one to go on with: one that was read to the last id there can be is
+    /// not asked again, and need not be active any more.
     fn tenants_from<'a>(
         &'a self,
         from: Option<&'a Key>,
@@ -91,7 +92,11 @@ impl CollectionSource {
     ) -> impl Iterator<Item = &'a Tenant> {
         self.tenants
             .iter()
-            .skip_while(move |tenant| from.is_some_and(|from| **tenant < from.tenant))
+            .skip_while(move |tenant| {
+                from.is_some_and(|from| {
+                    **tenant < from.tenant || **tenant == from.tenant && from.id == ObjectId::MAX
+                })
+            })
             .take_while(move |tenant| until.is_none_or(|until| **tenant <= until.tenant))
     }
 
