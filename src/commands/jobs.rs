@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::backup::{self, BackupRequest};
+use super::backup::{self, BackupRequest, Inactive};
 use super::clear::{self, ClearMethod, ClearRequest};
 use super::owed;
 use super::remake::Remake;
@@ -160,10 +160,7 @@ fn backup_request(state: &State, connection: &Connection) -> Result<BackupReques
         with_data: identity.with_data,
         with_vectors: identity.with_vectors,
         tenants: identity.tenants.clone(),
-        skip_inactive: identity
-            .settings
-            .iter()
-            .any(|(name, _)| name == "inactive tenants"),
+        inactive: Inactive::of(identity),
     })
 }
 
@@ -226,13 +223,19 @@ pub async fn cancel_job(
 ) -> Result<()> {
     let folder = session.state.open_job(id)?;
     let state = folder.state()?;
+    let owes = !folder.obligations()?.is_empty();
+    if state.is_done && owes {
+        // It came to its end without putting back what it changed.
+        let client = Client::new(connection, Role::Target)?;
+        return owed::settle(session, &folder, &client).await;
+    }
     if state.is_done {
         return Err(Error::new(
             Kind::Usage,
             format!("job {id} is done; `elysiactl jobs prune` forgets it"),
         ));
     }
-    if folder.obligations()?.is_empty() {
+    if !owes {
         return backup::discard_loudly(session, folder, &state);
     }
     let client = Arc::new(Client::new(connection, Role::Target)?);

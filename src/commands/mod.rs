@@ -16,7 +16,7 @@ mod session;
 mod target;
 mod verify;
 
-pub use backup::{BackupRequest, backup, backup_into};
+pub use backup::{BackupRequest, Inactive, backup, backup_into};
 pub use clear::{ClearMethod, ClearPlan, ClearRequest, clear, plan_clear};
 pub use collections::{
     CollectionRow, create_collection, definition_in, health, list_collections, show_collection,

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use elysiactl::archive::Format;
 use elysiactl::commands::{
-    BackupRequest, ClearMethod, ClearRequest, Reshape, RestoreRequest, Session, Unfinished,
+    BackupRequest, ClearMethod, ClearRequest, Inactive, Reshape, RestoreRequest, Session,
+    Unfinished,
 };
 use elysiactl::engine::Stop;
 use elysiactl::event::{Reporter, Silent};
@@ -70,7 +71,7 @@ pub fn backup_request(url: &str, collection: &str, destination: &Path) -> Backup
         with_data: true,
         with_vectors: true,
         tenants: Vec::new(),
-        skip_inactive: false,
+        inactive: Inactive::Refuse,
     }
 }
 
@@ -113,4 +114,13 @@ pub fn post(address: std::net::SocketAddr, path: &str, body: &str) -> String {
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply).unwrap();
     String::from_utf8_lossy(&reply).into_owned()
+}
+
+/// The server is there and cannot do anything now.
+pub fn unavailable() -> elysiactl::sandbox::Fault {
+    elysiactl::sandbox::Fault::Status {
+        status: 503,
+        retry_after: None,
+        body: String::new(),
+    }
 }

@@ -3,9 +3,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod definitions;
 mod foreign;
 mod kinds;
 mod parts;
+mod tenants;
+mod vectors;
 
 use std::sync::Arc;
 

@@ -15,7 +15,6 @@ const FLAGS: [(&[&str], &[&str]); 4] = [
             "with_references",
             "filter",
             "properties",
-            "activate_tenants",
             "keep_last",
             "allow_degraded",
         ],

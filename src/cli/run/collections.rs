@@ -15,7 +15,7 @@ use super::super::protect::{matches_glob, refuse_protected};
 use super::several::Several;
 use super::{Done, Run, restore};
 use crate::archive::Format;
-use crate::commands::{self, BackupRequest, ClearMethod, ClearRequest, Outcome, Session};
+use crate::commands::{self, BackupRequest, ClearMethod, ClearRequest, Inactive, Outcome, Session};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Reporter};
 use crate::format::Codec;
@@ -57,7 +57,11 @@ async fn backup(run: &Run, args: &BackupArgs) -> Result<Done> {
             with_data: !args.schema_only,
             with_vectors: !args.skip_vectors,
             tenants: args.tenants.clone(),
-            skip_inactive: args.skip_inactive,
+            inactive: match (args.activate_tenants, args.skip_inactive) {
+                (true, _) => Inactive::Wake,
+                (false, true) => Inactive::LeaveOut,
+                (false, false) => Inactive::Refuse,
+            },
         };
         let outcome = commands::backup(&session, &request)
             .await
@@ -207,7 +211,7 @@ async fn back_up_first(
         with_data: true,
         with_vectors: true,
         tenants: Vec::new(),
-        skip_inactive: false,
+        inactive: Inactive::Refuse,
     };
     let stopped = |error: Error| {
         error

@@ -1,16 +1,22 @@
 //! `col backup`: a collection becomes an archive.
 
 mod verb;
+mod waking;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::census;
+use super::owed;
+use super::report::{self, Account};
 use super::session::{Claimed, Outcome, Session, Unfinished, fact, fact_number, grouped, resumed};
 use super::target::{self, Found};
-use crate::archive::{ArchiveSink, Contents, Draft, Ending, Format, Header, SinkOptions};
+use crate::archive::{
+    Archive, ArchiveSink, Contents, Draft, Ending, Format, Header, Selection, SinkOptions,
+};
 use crate::engine::{Facts, Verb};
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::event::{Event, Plan};
@@ -24,6 +30,7 @@ use crate::weaviate::{
     definitions_match,
 };
 use verb::Backup;
+use waking::{UNCOUNTED, Waking};
 
 /// What `col backup` was asked for, one collection.
 #[derive(Clone, Debug)]
@@ -46,8 +53,45 @@ pub struct BackupRequest {
     pub with_vectors: bool,
     /// The chosen tenants; empty is all.
     pub tenants: Vec<String>,
-    /// Leave inactive tenants out instead of refusing.
-    pub skip_inactive: bool,
+    /// What becomes of inactive tenants that are chosen.
+    pub inactive: Inactive,
+}
+
+/// What becomes of inactive tenants. Reading one would fail, or wake it for good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Inactive {
+    /// They are counted, and the backup is refused.
+    #[default]
+    Refuse,
+    /// They are left out, and named in the archive.
+    LeaveOut,
+    /// They are woken, a few at a time, and put back.
+    Wake,
+}
+
+/// The name of a setting of the identity.
+const INACTIVE: &str = "inactive tenants";
+
+impl Inactive {
+    /// As a job's identity says it.
+    fn setting(self) -> Option<(String, String)> {
+        let word = match self {
+            Inactive::Refuse => return None,
+            Inactive::LeaveOut => "left out",
+            Inactive::Wake => "woken",
+        };
+        Some((INACTIVE.to_owned(), word.to_owned()))
+    }
+
+    /// As the identity of a job says it.
+    pub(super) fn of(identity: &Identity) -> Self {
+        let setting = identity.settings.iter().find(|(name, _)| name == INACTIVE);
+        match setting.map(|(_, word)| word.as_str()) {
+            None => Inactive::Refuse,
+            Some("woken") => Inactive::Wake,
+            Some(_) => Inactive::LeaveOut,
+        }
+    }
 }
 
 /// Backs up one collection. The archive's path is in the outcome; nothing is there under that name before it is whole.
@@ -63,8 +107,9 @@ pub async fn backup_into(
 ) -> Result<Outcome> {
     let client = Arc::new(Client::new(&request.connection, Role::Source)?);
     let found = target::find(session, &client, &request.collection).await?;
-    let seen = Seen::look(session, &client, &found, request).await?;
     let identity = identity(request)?;
+    put_back_what_is_owed(session, &identity, &client).await?;
+    let seen = Seen::look(session, &client, &found, request).await?;
     session.show_plan(&plan(request, &client, &found, &seen));
     if session.is_dry_run {
         return Ok(Outcome::default());
@@ -84,7 +129,9 @@ pub async fn backup_into(
     let outcome = session
         .run(&verb, claimed, request.collection.as_str())
         .await;
-    if outcome.is_ok() {
+    verb.put_tenants_back(&outcome).await?;
+    if let Ok(summary) = &outcome {
+        verb.complete_report(&summary.notes)?;
         verb.put_papers_beside()?;
     }
     let folder = verb.folder.clone();
@@ -100,6 +147,21 @@ pub async fn backup_into(
         notes: summary.notes,
         archive: path,
     })
+}
+
+/// An earlier run may have left tenants awake: they are seen as they are meant to be only once they sleep again.
+async fn put_back_what_is_owed(
+    session: &Session,
+    identity: &Identity,
+    client: &Client,
+) -> Result<()> {
+    if session.is_dry_run || session.unfinished == Unfinished::Refuse {
+        return Ok(());
+    }
+    match session.unfinished(identity)? {
+        Some((folder, _)) => owed::settle(session, &folder, client).await,
+        None => Ok(()),
+    }
 }
 
 /// Nothing is begun that could not be written; a full file system is left for a resume.
@@ -122,7 +184,13 @@ struct Seen {
     tenants: Vec<TenantState>,
     /// Those that are read.
     chosen: Vec<Tenant>,
+    /// Those among them that are woken for it.
+    asleep: BTreeSet<Tenant>,
+    /// Inactive ones that are left out as it was asked for.
     skipped: Vec<String>,
+    /// Those that lie elsewhere and cannot be read.
+    offloaded: Vec<String>,
+    /// Objects of those that are awake.
     count: u64,
     /// In Unix milliseconds, by the server's clock.
     server_time: Option<i64>,
@@ -146,9 +214,14 @@ impl Seen {
             true => policy.run("list tenants", || client.tenants(name)).await?,
             false => Vec::new(),
         };
-        let (chosen, skipped) = choose(&tenants, found, request)?;
+        let Choice {
+            chosen,
+            asleep,
+            skipped,
+            offloaded,
+        } = choose(&tenants, found, request)?;
         let mut count = 0;
-        for tenant in &chosen {
+        for tenant in chosen.difference(&asleep) {
             count += policy
                 .run("count objects", || client.count(name, tenant))
                 .await?;
@@ -159,62 +232,71 @@ impl Seen {
         Ok(Seen {
             incarnation,
             tenants,
-            chosen,
+            chosen: chosen.into_iter().collect(),
+            asleep,
             skipped,
+            offloaded,
             count,
             server_time,
         })
     }
 }
 
-/// The tenants to read and those left out. Reading an inactive tenant would fail, or wake it for good.
-fn choose(
-    tenants: &[TenantState],
-    found: &Found,
-    request: &BackupRequest,
-) -> Result<(Vec<Tenant>, Vec<String>)> {
+/// Which tenants are read, and how.
+#[derive(Default)]
+struct Choice {
+    chosen: BTreeSet<Tenant>,
+    asleep: BTreeSet<Tenant>,
+    skipped: Vec<String>,
+    offloaded: Vec<String>,
+}
+
+fn choose(tenants: &[TenantState], found: &Found, request: &BackupRequest) -> Result<Choice> {
+    let collection = &request.collection;
     if !found.definition.has_tenants()? {
         return match request.tenants.first() {
-            None => Ok((vec![Tenant::NONE], Vec::new())),
+            None => Ok(Choice {
+                chosen: BTreeSet::from([Tenant::NONE]),
+                ..Choice::default()
+            }),
             Some(_) => Err(Error::new(
                 Kind::Usage,
-                format!(
-                    "collection `{}` has no tenants to choose from",
-                    request.collection
-                ),
+                format!("collection `{collection}` has no tenants to choose from"),
             )),
         };
     }
-    for name in &request.tenants {
-        if !tenants.iter().any(|tenant| tenant.name == *name) {
-            return Err(Error::new(
-                Kind::NotFound,
-                format!("collection `{}` has no tenant `{name}`", request.collection),
-            ));
+    let names = tenants.iter().map(|tenant| tenant.name.as_str());
+    let wanted = target::matching(&request.tenants, names, collection.as_str())?;
+    let mut choice = Choice::default();
+    for state in tenants {
+        if request.tenants.is_empty() || wanted.contains(&state.name) {
+            choice.take(state, request.inactive);
         }
     }
-    let is_chosen = |tenant: &&TenantState| {
-        request.tenants.is_empty() || request.tenants.contains(&tenant.name)
-    };
-    let (active, inactive): (Vec<&TenantState>, Vec<&TenantState>) = tenants
-        .iter()
-        .filter(is_chosen)
-        .partition(|tenant| tenant.status == TenantStatus::Hot);
-    if !inactive.is_empty() && !request.skip_inactive && request.with_data {
+    if request.inactive == Inactive::Refuse && request.with_data && !choice.skipped.is_empty() {
         return Err(Error::new(
             Kind::SourceRefused,
-            format!("{} of the chosen tenants of `{}` are inactive and cannot be read", inactive.len(), request.collection),
+            format!("{} of the chosen tenants of `{collection}` are inactive and cannot be read", choice.skipped.len()),
         )
-        .with_hint("activate them first, pass --skip-inactive to leave them out, or choose others with --tenant"));
+        .with_hint("pass --activate-tenants to wake them and put them back, --skip-inactive to leave them out, or choose others with --tenant"));
     }
-    let chosen = active
-        .iter()
-        .map(|tenant| Tenant::named(&tenant.name))
-        .collect();
-    Ok((
-        chosen,
-        inactive.iter().map(|tenant| tenant.name.clone()).collect(),
-    ))
+    Ok(choice)
+}
+
+impl Choice {
+    fn take(&mut self, state: &TenantState, inactive: Inactive) {
+        let tenant = Tenant::named(&state.name);
+        match (state.status, inactive) {
+            (TenantStatus::Hot, _) => drop(self.chosen.insert(tenant)),
+            (TenantStatus::Cold, Inactive::Wake) => {
+                self.asleep.insert(tenant.clone());
+                self.chosen.insert(tenant);
+            }
+            (TenantStatus::Cold, _) => self.skipped.push(state.name.clone()),
+            // Nobody can read it without bringing it back from where it lies.
+            _ => self.offloaded.push(state.name.clone()),
+        }
+    }
 }
 
 fn identity(request: &BackupRequest) -> Result<Identity> {
@@ -230,11 +312,7 @@ fn identity(request: &BackupRequest) -> Result<Identity> {
         with_vectors: request.with_vectors,
         format: request.format.name().to_owned(),
         compression: request.codec.name().to_owned(),
-        settings: if request.skip_inactive {
-            vec![("inactive tenants".into(), "left out".into())]
-        } else {
-            Vec::new()
-        },
+        settings: request.inactive.setting().into_iter().collect(),
         ..Identity::of(JobKind::Backup, request.collection.as_str(), &destination)
     })
 }
@@ -260,7 +338,11 @@ fn plan(request: &BackupRequest, client: &Client, found: &Found, seen: &Seen) ->
     target::describe_definition(&mut plan, &found.definition);
     if !seen.tenants.is_empty() {
         plan.field("tenants", grouped(seen.tenants.len() as u64))
-            .field("tenants left out", seen.skipped.len());
+            .field("tenants left out", seen.skipped.len())
+            .field("tenants offloaded", seen.offloaded.len());
+        if request.inactive == Inactive::Wake {
+            plan.field("tenants to be woken", grouped(seen.asleep.len() as u64));
+        }
     } else {
         plan.field("tenants", "none");
     }
