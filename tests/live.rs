@@ -4,6 +4,7 @@
 //! Only collections whose names begin with `ElysiactlLive` are made and removed.
 
 mod common;
+mod matrix;
 
 use std::path::Path;
 use std::process::Command;
@@ -66,6 +67,13 @@ async fn bring(
         (0, objects as u64)
     );
     archive
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a server: set ELYSIACTL_TEST_URL"]
+async fn every_kind_of_collection_comes_back_equal_by_every_layout() {
+    let bad = matrix::table(&url(), "ElysiactlLiveKind", patient).await;
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
