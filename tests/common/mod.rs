@@ -124,3 +124,8 @@ pub fn unavailable() -> elysiactl::sandbox::Fault {
         body: String::new(),
     }
 }
+
+/// A folder for tests that write much and are not about durability: in memory, where the system has such a place.
+pub fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}

@@ -372,7 +372,7 @@ pub async fn table(url: &str, class: &str, new_session: impl Fn(&Path) -> Sessio
         let before = server.look(class, &kind.ignored).await;
         assert_eq!(before.objects.len(), kind.objects.len(), "{}", kind.name);
         for (name, format, codec) in LAYOUTS {
-            let folder = tempfile::tempdir().unwrap();
+            let folder = crate::common::scratch();
             let session = new_session(&folder.path().join("state"));
             let mut saved = crate::common::backup_request(url, class, &folder.path().join("out"));
             (saved.format, saved.codec, saved.inactive) = (format, codec, Inactive::Wake);
