@@ -63,16 +63,14 @@ async fn row(session: &Session, client: &Client, definition: &Definition) -> Res
         ),
         true => {
             let tenants = policy.run("list tenants", || client.tenants(&name)).await?;
-            let mut count = 0;
-            for tenant in tenants
+            let active: Vec<Tenant> = tenants
                 .iter()
                 .filter(|tenant| tenant.status == TenantStatus::Hot)
-            {
-                let tenant = Tenant::named(&tenant.name);
-                count += policy
-                    .run("count objects", || client.count(&name, &tenant))
-                    .await?;
-            }
+                .map(|tenant| Tenant::named(&tenant.name))
+                .collect();
+            let count = policy
+                .run("count objects", || client.count_in(&name, &active))
+                .await?;
             (Some(count), Some(tenants.len()))
         }
     };

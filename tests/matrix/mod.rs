@@ -1,6 +1,7 @@
 //! One table for the sandbox and for a real server: every kind of collection by every layout, deleted and restored,
 //! looked at over plain HTTP before and after. What is compared is the server's own text.
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::print_stdout, reason = "the table is there to be read")]
 
 pub mod kinds;
 

@@ -245,3 +245,22 @@ async fn automation_of_a_collection_merged_into_is_off_during_the_load_and_back_
     assert_eq!(owed(&session), 0);
     sandbox.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_tenants_are_counted_by_one_request() {
+    let sandbox = with_tenants(150).await;
+    for number in 0..150 {
+        let name = format!("t{number:03}");
+        sandbox.store().set_activity("Kind", &name, Activity::Hot);
+    }
+    // Two before and two after.
+    let fifth = Rule::new("POST", "/v1/graphql", When::Nth(5..=1_000), unavailable());
+    sandbox.faults().add(fifth);
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = session(&folder.path().join("state"));
+    session.policy.patience = Some(std::time::Duration::from_millis(50));
+    let request = backup_request(&sandbox.url(), "Kind", &folder.path().join("out"));
+    let saved = backup(&session, &request).await.unwrap();
+    assert_eq!((saved.exit_code, saved.tally.accepted), (0, 450));
+    sandbox.stop().await;
+}

@@ -220,12 +220,10 @@ impl Seen {
             skipped,
             offloaded,
         } = choose(&tenants, found, request)?;
-        let mut count = 0;
-        for tenant in chosen.difference(&asleep) {
-            count += policy
-                .run("count objects", || client.count(name, tenant))
-                .await?;
-        }
+        let awake: Vec<Tenant> = chosen.difference(&asleep).cloned().collect();
+        let count = policy
+            .run("count objects", || client.count_in(name, &awake))
+            .await?;
         let server_time = policy
             .run("ask for the server's time", || client.server_time())
             .await?;

@@ -173,10 +173,8 @@ impl Backup<'_> {
             )
             .with_hint("begin anew with --restart"));
         }
-        let mut count = 0;
-        for tenant in self.awake() {
-            count += self.client.count(name, tenant).await?;
-        }
+        let awake: Vec<Tenant> = self.awake().cloned().collect();
+        let count = self.client.count_in(name, &awake).await?;
         let state = self.folder.state()?;
         let uncounted = state.extra.get(UNCOUNTED).cloned().unwrap_or("0".into());
         let mut facts = Facts::from([

@@ -220,16 +220,13 @@ impl Restore<'_> {
         if !definition.has_tenants()? {
             return self.client.count(&self.name, &Tenant::NONE).await;
         }
-        let mut count = 0;
-        for tenant in self.client.tenants(&self.name).await? {
-            if tenant.status == TenantStatus::Hot {
-                count += self
-                    .client
-                    .count(&self.name, &Tenant::named(&tenant.name))
-                    .await?;
-            }
-        }
-        Ok(count)
+        let tenants = self.client.tenants(&self.name).await?;
+        let active: Vec<Tenant> = tenants
+            .iter()
+            .filter(|tenant| tenant.status == TenantStatus::Hot)
+            .map(|tenant| Tenant::named(&tenant.name))
+            .collect();
+        self.client.count_in(&self.name, &active).await
     }
 
     fn sink(&self, job: &Job) -> Result<CollectionSink> {
