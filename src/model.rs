@@ -296,23 +296,17 @@ impl Definition {
             has_legacy: value.get("vectorIndexType").is_some(),
             ..Default::default()
         };
-        if let Some(module) = value.get("vectorizer").and_then(|module| module.as_str()) {
-            add_module(&mut settings, module);
-        }
-        for (name, vector) in value
+        let named = value
             .get("vectorConfig")
-            .and_then(|named| named.as_object())
+            .and_then(|named| named.as_object());
+        settings.named = named
             .into_iter()
             .flatten()
-        {
-            settings.named.push(name.clone());
-            for module in vector
-                .get("vectorizer")
-                .and_then(|module| module.as_object())
-                .into_iter()
-                .flatten()
-            {
-                add_module(&mut settings, module.0);
+            .map(|(name, _)| name.clone())
+            .collect();
+        for (_, module) in self.vectorizers()? {
+            if !settings.vectorizers.contains(&module) {
+                settings.vectorizers.push(module);
             }
         }
         settings.named.sort();
@@ -323,15 +317,6 @@ impl Definition {
 impl PartialEq for Definition {
     fn eq(&self, other: &Self) -> bool {
         self.text() == other.text()
-    }
-}
-
-fn add_module(settings: &mut VectorSettings, module: &str) {
-    if module != "none"
-        && !module.is_empty()
-        && !settings.vectorizers.iter().any(|known| known == module)
-    {
-        settings.vectorizers.push(module.to_owned());
     }
 }
 

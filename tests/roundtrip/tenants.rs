@@ -171,6 +171,20 @@ async fn offloaded_tenants_are_listed_and_the_rest_is_saved_and_restored() {
     .unwrap();
     assert_eq!((back.exit_code, back.tally.accepted), (3, 15), "{back:?}");
     assert!(!sandbox.store().tenants("Copy").contains_key("t001"));
+    for job in session.state.jobs().unwrap() {
+        let path = session.state.folder(&job.id).join("report.json");
+        let report: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let lost = report["not_restored"].as_array().unwrap();
+        let says = |word: &str| lost.iter().any(|one| one.as_str().unwrap().contains(word));
+        assert!(
+            says("t001") && says("creation and update times"),
+            "{report:#}"
+        );
+        let zero = json!({"tenant": "t000", "status": "COLD", "objects": 3, "rejected": 0});
+        assert_eq!(report["tenants"][0], zero);
+        assert!(report["archive"]["digest"].is_string());
+        assert_eq!(report["rejects"]["count"], 0);
+    }
     sandbox.stop().await;
 }
 

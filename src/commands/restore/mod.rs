@@ -2,9 +2,11 @@
 
 mod fit;
 mod part;
+mod plan;
 mod restart;
 mod shape;
 mod survey;
+mod values;
 mod verb;
 
 use std::path::PathBuf;
@@ -27,6 +29,7 @@ use crate::weaviate::{
     TenantStatus, automation, creatable, definition_holds, version_numbers, with_automation,
 };
 pub use fit::vectorize_question;
+use plan::plan;
 pub use restart::restart_question;
 pub(super) use restart::{Created, remove_created};
 pub use shape::Reshape;
@@ -289,68 +292,6 @@ fn last_finished(session: &Session, identity: &Identity) -> Result<Option<State>
     Ok(finished
         .filter(|state| state.is_done && state.spec.identity == *identity)
         .last())
-}
-
-fn plan(request: &RestoreRequest, looked: &Looked) -> Plan {
-    let (archive, name) = (&looked.archive, &looked.name);
-    let mut plan = Plan::new(format!(
-        "restore `{}` as collection `{name}`",
-        request.archive.display()
-    ));
-    let header = archive.header();
-    let exists = match &looked.there {
-        Collection::Found(_) => "yes",
-        Collection::Alias(_) => "an alias has this name",
-        Collection::Missing => "no",
-    };
-    let server = format!("{} (Weaviate {})", looked.client.address(), looked.version);
-    plan.field("server", server).field("exists", exists);
-    plan.field(
-        "archive of",
-        format!(
-            "`{}`, Weaviate {}",
-            header.collection, header.weaviate_version
-        ),
-    );
-    plan.field("type", header.contents.name());
-    plan.field(
-        "objects",
-        if request.skip_data {
-            "0".to_owned()
-        } else {
-            grouped(archive.object_count())
-        },
-    );
-    target::describe_definition(&mut plan, &looked.wanted.definition);
-    if !looked.wanted.changes.is_empty() {
-        plan.field("definition changed", looked.wanted.changes.join("; "));
-    }
-    if !looked.fitted.lacks.is_empty() {
-        plan.field("not known to this server", fit::words(&looked.fitted));
-    }
-    let tenants = match archive.tenants().len() {
-        0 => "none".to_owned(),
-        tenants if request.tenants.is_empty() => grouped(tenants as u64),
-        tenants => format!(
-            "{} of {}",
-            request.tenants.join(", "),
-            grouped(tenants as u64)
-        ),
-    };
-    plan.field("tenants", tenants);
-    if request.skip_vectors {
-        plan.field("vectors of objects", "left out");
-    }
-    plan.field(
-        "conflicts",
-        if request.merge {
-            "existing objects of the same id are overwritten"
-        } else {
-            "none: the collection is new"
-        },
-    );
-    plan.field("protocol", "REST");
-    plan
 }
 
 /// Refuses a target that is in the way, before anything is touched.

@@ -178,6 +178,31 @@ impl Restore<'_> {
         Ok(tenants)
     }
 
+    /// What a reader of the report should know although nothing is missing.
+    pub(super) fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        let value = self.definition.value().unwrap_or_default();
+        let is_on = value.pointer("/objectTtlConfig/enabled") == Some(&true.into());
+        let field = value.pointer("/objectTtlConfig/deleteOn");
+        let field = field.and_then(|field| field.as_str()).unwrap_or_default();
+        if is_on && field.starts_with('_') {
+            remarks.push(format!(
+                "the time to live counts from `{field}`, which is that of the restore"
+            ));
+        }
+        let unreadable = self
+            .archive
+            .trailer()
+            .map(|trailer| trailer.integrity.rejected);
+        if let Some(unreadable) = unreadable.filter(|count| *count > 0) {
+            remarks.push(format!(
+                "{} objects could not be read when the archive was made and are not in it",
+                grouped(unreadable)
+            ));
+        }
+        remarks
+    }
+
     /// The rest of the report, for which the archive has to be looked at.
     pub(super) fn complete_report(&self, notes: &[String]) -> Result<()> {
         let account = Account {

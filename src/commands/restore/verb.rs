@@ -363,6 +363,7 @@ impl Verb for Restore<'_> {
                 grouped(after - accepted)
             ));
         }
+        notes.extend(self.remarks());
         for left_out in self.left_out(job) {
             notes.push(left_out);
             exit_code = exit_code.max(3);
