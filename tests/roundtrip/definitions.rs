@@ -83,7 +83,7 @@ async fn data_that_do_not_fit_another_definition_are_refused_before_anything_is_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_patch_that_renames_and_shards_for_tenants_are_refused() {
+async fn a_patch_that_renames_the_collection_is_refused() {
     let (outcome, target, _folder) =
         reshaped(patch(json!({"class": "Other"})), Settings::default()).await;
     assert_eq!(outcome.unwrap_err().kind(), Kind::Usage);
