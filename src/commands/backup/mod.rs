@@ -292,7 +292,9 @@ fn claim(
         Some(found.definition.text()),
         |state| {
             state.incarnation = Some(seen.incarnation.shards.clone());
-            state.total = Some(if request.with_data { seen.count } else { 0 });
+            let total = if request.with_data { seen.count } else { 0 };
+            // Nobody knows what is in tenants that are asleep.
+            state.total = Some(total).filter(|_| seen.asleep.is_empty());
             state.address = Some(client.address().to_owned());
             state.extra.insert("version".into(), found.version.clone());
             if let Some(time) = seen.server_time {
