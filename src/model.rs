@@ -163,6 +163,32 @@ impl fmt::Display for CollectionName {
     }
 }
 
+/// True if `name` is of the shape `pattern`: `*` is any run of characters, `?` any one; case matters.
+pub fn matches_glob(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), name.chars().collect());
+    let (mut p, mut n) = (0, 0);
+    // After a mismatch, the last star takes one more character: linear in pattern times name.
+    let mut retry: Option<(usize, usize)> = None;
+    while n < name.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                retry = Some((p + 1, n));
+                p += 1;
+            }
+            Some(one) if *one == '?' || *one == name[n] => (p, n) = (p + 1, n + 1),
+            _ => match retry {
+                Some((after_star, taken)) => {
+                    (p, n) = (after_star, taken + 1);
+                    retry = Some((after_star, n));
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|rest| *rest == '*')
+}
+
 /// The definition of a collection, exactly as the server wrote it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -249,6 +275,27 @@ impl Definition {
         Ok(property_types(self.value()?.get("properties")))
     }
 
+    /// The modules that would compute vectors, each with the name of its vector, empty for the one without.
+    pub fn vectorizers(&self) -> Result<Vec<(String, String)>> {
+        let value = self.value()?;
+        let mut found = Vec::new();
+        if let Some(module) = value.get("vectorizer").and_then(|module| module.as_str()) {
+            found.push((String::new(), module.to_owned()));
+        }
+        let named = value
+            .get("vectorConfig")
+            .and_then(|named| named.as_object());
+        for (name, vector) in named.into_iter().flatten() {
+            let modules = vector
+                .get("vectorizer")
+                .and_then(|module| module.as_object());
+            let modules = modules.into_iter().flatten();
+            found.extend(modules.map(|(module, _)| (name.clone(), module.clone())));
+        }
+        found.retain(|(_, module)| module != "none" && !module.is_empty());
+        Ok(found)
+    }
+
     /// What it says about vectors.
     pub fn vectors(&self) -> Result<VectorSettings> {
         let value = self.value()?;
@@ -256,23 +303,17 @@ impl Definition {
             has_legacy: value.get("vectorIndexType").is_some(),
             ..Default::default()
         };
-        if let Some(module) = value.get("vectorizer").and_then(|module| module.as_str()) {
-            add_module(&mut settings, module);
-        }
-        for (name, vector) in value
+        let named = value
             .get("vectorConfig")
-            .and_then(|named| named.as_object())
+            .and_then(|named| named.as_object());
+        settings.named = named
             .into_iter()
             .flatten()
-        {
-            settings.named.push(name.clone());
-            for module in vector
-                .get("vectorizer")
-                .and_then(|module| module.as_object())
-                .into_iter()
-                .flatten()
-            {
-                add_module(&mut settings, module.0);
+            .map(|(name, _)| name.clone())
+            .collect();
+        for (_, module) in self.vectorizers()? {
+            if !settings.vectorizers.contains(&module) {
+                settings.vectorizers.push(module);
             }
         }
         settings.named.sort();
@@ -283,15 +324,6 @@ impl Definition {
 impl PartialEq for Definition {
     fn eq(&self, other: &Self) -> bool {
         self.text() == other.text()
-    }
-}
-
-fn add_module(settings: &mut VectorSettings, module: &str) {
-    if module != "none"
-        && !module.is_empty()
-        && !settings.vectorizers.iter().any(|known| known == module)
-    {
-        settings.vectorizers.push(module.to_owned());
     }
 }
 

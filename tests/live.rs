@@ -4,6 +4,7 @@
 //! Only collections whose names begin with `ElysiactlLive` are made and removed.
 
 mod common;
+mod matrix;
 
 use std::path::Path;
 use std::process::Command;
@@ -24,11 +25,15 @@ fn url() -> String {
     std::env::var("ELYSIACTL_TEST_URL").expect("ELYSIACTL_TEST_URL names the server")
 }
 
-/// Over gRPC as well if `ELYSIACTL_TEST_GRPC_URL` names it.
+/// gRPC is at `ELYSIACTL_TEST_GRPC_URL`, or else on port 50051 of the same host.
 fn server() -> Connection {
+    let url = url();
+    let authority = url.trim_start_matches("http://");
+    let host = authority.split([':', '/']).next().unwrap_or(authority);
+    let grpc = std::env::var("ELYSIACTL_TEST_GRPC_URL");
     Connection {
-        grpc_url: std::env::var("ELYSIACTL_TEST_GRPC_URL").ok(),
-        ..Connection::to(url())
+        grpc_url: Some(grpc.unwrap_or_else(|_| format!("http://{host}:50051"))),
+        ..Connection::to(&url)
     }
 }
 
@@ -74,6 +79,13 @@ async fn bring(
         (0, objects as u64)
     );
     archive
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a server: set ELYSIACTL_TEST_URL"]
+async fn every_kind_of_collection_comes_back_equal_by_every_layout() {
+    let bad = matrix::table(&server(), "ElysiactlLiveKind", patient).await;
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

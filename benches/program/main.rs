@@ -5,6 +5,12 @@
 //! program's own jobs in turn, several rounds, each in a process of its own, and prints a table of ratios. Without an address
 //! it starts the sandbox. Quote ratios: client and server share the machine.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a table is what this program is for"
+)]
+
 mod ceiling;
 mod data;
 mod measure;
@@ -377,9 +383,8 @@ impl Run {
             .filter_map(Result::ok)
             .map(|entry| entry.path());
         let visible = |path: &PathBuf| {
-            !path
-                .file_name()
-                .is_some_and(|name| name.as_encoded_bytes()[0] == b'.')
+            let name = path.file_name().unwrap_or_default();
+            !name.as_encoded_bytes().starts_with(b".")
         };
         Ok(entries.find(visible).ok_or("the backup left no archive")?)
     }

@@ -71,7 +71,7 @@ pub async fn backup(
         verify: false,
         with_vectors: true,
         tenants: Vec::new(),
-        skip_inactive: false,
+        inactive: elysiactl::commands::Inactive::Refuse,
     };
     let outcome = commands::backup(session, &request).await?;
     assert_eq!(outcome.exit_code, 0, "{:?}", outcome.notes);
@@ -91,6 +91,10 @@ pub async fn restore(
         skip_data: false,
         verify: false,
         merge: false,
+        skip_vectors: false,
+        revectorize: false,
+        tenants: Vec::new(),
+        reshape: Default::default(),
         force_schema: false,
     };
     let outcome = commands::restore(session, &request).await?;

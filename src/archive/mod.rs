@@ -16,6 +16,7 @@ mod foreign;
 mod header;
 mod open;
 mod reseal;
+mod selection;
 mod sink;
 mod source;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use draft::{Draft, Format, Sealed, partial_name};
 pub use header::{Contents, Header, Options, VERSION};
 pub use open::Archive;
 pub use reseal::reseal;
+pub use selection::{Selection, dimensions};
 pub use sink::{ArchiveSink, Batch, SinkOptions};
 pub use source::ArchiveSource;
 pub use trailer::{Ending, Frame, Hex, Integrity, KeyText, TenantEntry, TenantState, Trailer};

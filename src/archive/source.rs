@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::foreign::Objects;
 use super::open::{Archive, Layout, Opened};
+use super::selection::Selection;
 use super::trailer::Frame;
 use crate::error::{Error, Kind, Result};
 use crate::format::{Decoder, Lines, SEPARATOR, Takeout};
@@ -24,6 +25,7 @@ pub struct ArchiveSource {
     archive: Arc<Opened>,
     open: Mutex<HashMap<LaneId, Reader>>,
     has_objects: bool,
+    selection: Arc<Selection>,
 }
 
 impl Archive {
@@ -33,6 +35,7 @@ impl Archive {
             archive: self.0.clone(),
             open: Mutex::default(),
             has_objects: true,
+            selection: Arc::default(),
         }
     }
 }
@@ -42,6 +45,14 @@ impl ArchiveSource {
     pub fn without_objects(self) -> Self {
         ArchiveSource {
             has_objects: false,
+            ..self
+        }
+    }
+
+    /// A part of what it holds. The cursors stay those of the whole.
+    pub fn only(self, selection: Selection) -> Self {
+        ArchiveSource {
+            selection: Arc::new(selection),
             ..self
         }
     }
@@ -241,6 +252,10 @@ impl ArchiveSource {
             let at = (at.0.max(to), 0);
             return Ok(page(Lines::default(), at, true));
         }
+        let is_passed_by = at.1 == 0 && self.frame_is_passed_by(at.0);
+        if is_passed_by {
+            return Ok(page(Lines::default(), (at.0 + 1, 0), at.0 + 1 >= to));
+        }
         let mut reader = self.reader(lane.id, at)?;
         let mut lines = Lines::default();
         let end = match &mut reader {
@@ -267,7 +282,13 @@ impl ArchiveSource {
                 .unwrap_or_else(PoisonError::into_inner)
                 .insert(lane.id, reader);
         }
-        Ok(page(lines, end, end.0 >= to))
+        self.selection.of(page(lines, end, end.0 >= to))
+    }
+
+    /// True if nothing of the frame is wanted: it is not even read.
+    fn frame_is_passed_by(&self, index: u64) -> bool {
+        let frame = self.archive.frames().get(index as usize);
+        frame.is_some_and(|frame| !self.selection.touches(frame))
     }
 
     fn read_or_blame(&self, lane: &Lane, cursor: &Cursor, budget: Budget) -> Result<Page> {
@@ -329,22 +350,27 @@ impl Source for ArchiveSource {
     async fn again(&self, lane: &Lane, intent: &Intent, keys: &[Key]) -> Result<Page> {
         let (mut cursor, mut all, mut parts, mut bytes) =
             (lane.cursor.clone(), Vec::new(), Vec::new(), 0);
-        let mut is_last = false;
+        let (mut is_last, mut unreadable) = (false, Vec::new());
         while cursor != intent.end && !is_last {
-            let missing = (intent.count as usize).saturating_sub(all.len()).max(1);
+            let found = all.len() + unreadable.len();
+            // Never more than the batch had: what is not selected comes on top, one by one.
+            let missing = (intent.count as usize).saturating_sub(found).max(1);
             let budget = Budget {
                 objects: missing as u32,
                 bytes: usize::MAX,
             };
             let page = self.read_or_blame(lane, &cursor, budget)?;
             all.extend(page.keys);
+            unreadable.extend(page.unreadable);
             parts.push(page.objects);
             bytes += page.bytes;
             (cursor, is_last) = (page.end, page.is_last);
         }
+        let (read, passed) = keys.split_at(keys.len().min(all.len()));
+        let is_same = all == read && passed.iter().eq(unreadable.iter().map(|one| &one.key));
         if cursor != intent.end
-            || all.len() != intent.count as usize
-            || !(keys.is_empty() || all == keys)
+            || all.len() + unreadable.len() != intent.count as usize
+            || !(keys.is_empty() || is_same)
         {
             return Err(Error::new(
                 Kind::Mismatch,
@@ -355,7 +381,7 @@ impl Source for ArchiveSource {
         Ok(Page {
             keys: all,
             objects: Arc::new(Joined(parts)),
-            unreadable: Vec::new(),
+            unreadable,
             end: cursor,
             bytes,
             is_last,

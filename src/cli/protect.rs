@@ -4,6 +4,7 @@
 //! resolves an alias asks again. `--force` answers questions; it does not lift a protection.
 
 use crate::error::{Error, Kind, Result};
+pub use crate::model::matches_glob;
 
 /// Names that are always protected.
 pub const ALWAYS: [&str; 3] = ["ELYSIACTL_*", "*_SYSTEM", ".internal*"];
@@ -32,32 +33,6 @@ pub fn refuse_protected(name: &str, profile: &[String]) -> Result<()> {
     )
     .with_kept("nothing was touched")
     .with_hint(hint))
-}
-
-/// True if `name` is of the shape `pattern`: `*` is any run of characters, `?` any one; case matters.
-pub fn matches_glob(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), name.chars().collect());
-    let (mut p, mut n) = (0, 0);
-    // After a mismatch, the last star takes one more character: linear in pattern times name.
-    let mut retry: Option<(usize, usize)> = None;
-    while n < name.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                retry = Some((p + 1, n));
-                p += 1;
-            }
-            Some(one) if *one == '?' || *one == name[n] => (p, n) = (p + 1, n + 1),
-            _ => match retry {
-                Some((after_star, taken)) => {
-                    (p, n) = (after_star, taken + 1);
-                    retry = Some((after_star, n));
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|rest| *rest == '*')
 }
 
 // The server capitalises the first letter of a name; a pattern written without it means the same.

@@ -58,7 +58,7 @@ impl Census {
 /// server's time at the beginning, in Unix milliseconds.
 pub(super) async fn compare(
     policy: &Policy,
-    live: &CollectionSource,
+    live: &impl Source,
     archive: &Archive,
     known: &BTreeSet<Key>,
     started: i64,

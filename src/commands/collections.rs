@@ -64,16 +64,14 @@ async fn row(session: &Session, client: &Client, definition: &Definition) -> Res
         ),
         true => {
             let tenants = policy.run("list tenants", || client.tenants(&name)).await?;
-            let mut count = 0;
-            for tenant in tenants
+            let active: Vec<Tenant> = tenants
                 .iter()
                 .filter(|tenant| tenant.status == TenantStatus::Hot)
-            {
-                let tenant = Tenant::named(&tenant.name);
-                count += policy
-                    .run("count objects", || client.count(&name, &tenant))
-                    .await?;
-            }
+                .map(|tenant| Tenant::named(&tenant.name))
+                .collect();
+            let count = policy
+                .run("count objects", || client.count_in(&name, &active))
+                .await?;
             (Some(count), Some(tenants.len()))
         }
     };
@@ -154,7 +152,7 @@ pub async fn create_collection(
 }
 
 /// A file that is a definition, what a clear keeps of one, or else an archive.
-fn definition_in(file: &Path) -> Result<Definition> {
+pub fn definition_in(file: &Path) -> Result<Definition> {
     if file.is_file() {
         let text = std::fs::read(file).doing(|| format!("cannot read `{}`", file.display()))?;
         let read = |text: String| {

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::backup::{self, BackupRequest};
+use super::backup::{self, BackupRequest, Inactive};
 use super::clear::{self, ClearMethod, ClearRequest};
+use super::owed;
 use super::remake::Remake;
-use super::restore::{self, Created, RestoreRequest};
+use super::restore::{self, Created, Reshape, RestoreRequest};
 use super::session::{Outcome, Session, Unfinished};
 use crate::archive::Format;
 use crate::error::{Error, Kind, Result};
@@ -17,7 +18,7 @@ use crate::event::{Event, Plan};
 use crate::format::Codec;
 use crate::job::{JobId, JobKind};
 use crate::journal::{JobFolder, Listed, State, StateDir};
-use crate::model::CollectionName;
+use crate::model::{CollectionName, Definition};
 use crate::weaviate::{Client, Connection, Role};
 
 /// Every job, oldest first. Opens no journal.
@@ -108,7 +109,10 @@ pub fn status(listed: &Listed) -> &'static str {
 
 /// Goes on with an unfinished job: what was asked is in its summary, the connection is this run's.
 pub async fn resume_job(session: &Session, id: &JobId, connection: &Connection) -> Result<Outcome> {
-    let state = session.state.open_job(id)?.state()?;
+    let folder = session.state.open_job(id)?;
+    let (state, definition) = (folder.state()?, folder.definition()?);
+    // The verb takes the lock itself.
+    drop(folder);
     if state.is_done {
         return Err(Error::new(
             Kind::Usage,
@@ -118,7 +122,10 @@ pub async fn resume_job(session: &Session, id: &JobId, connection: &Connection) 
     debug_assert_eq!(session.unfinished, Unfinished::Resume);
     match state.spec.identity.kind {
         JobKind::Backup => backup::backup(session, &backup_request(&state, connection)?).await,
-        JobKind::Restore => restore::restore(session, &restore_request(&state, connection)?).await,
+        JobKind::Restore => {
+            let request = restore_request(&state, definition, connection)?;
+            restore::restore(session, &request).await
+        }
         JobKind::Clear => {
             let request = clear_request(&state, connection)?;
             let plan = clear::plan_clear(session, &request).await?;
@@ -155,24 +162,39 @@ fn backup_request(state: &State, connection: &Connection) -> Result<BackupReques
         verify: false,
         with_vectors: identity.with_vectors,
         tenants: identity.tenants.clone(),
-        skip_inactive: identity
-            .settings
-            .iter()
-            .any(|(name, _)| name == "inactive tenants"),
+        inactive: Inactive::of(identity),
     })
 }
 
-fn restore_request(state: &State, connection: &Connection) -> Result<RestoreRequest> {
+fn restore_request(
+    state: &State,
+    definition: Option<String>,
+    connection: &Connection,
+) -> Result<RestoreRequest> {
     let identity = &state.spec.identity;
+    // Whatever the definition was made of, it was kept as it came out.
+    let is_reshaped = identity
+        .settings
+        .iter()
+        .any(|(name, _)| name == restore::DEFINITION);
+    let schema = definition.filter(|_| is_reshaped).map(Definition::parse);
     Ok(RestoreRequest {
         connection: connection.clone(),
         archive: PathBuf::from(&identity.source),
         name: Some(CollectionName::parse(&identity.target)?)
             .filter(|name| identity.collections != [name.to_string()]),
         skip_data: !identity.with_data,
+        skip_vectors: !identity.with_vectors,
+        // The job was agreed to.
+        revectorize: true,
+        tenants: identity.tenants.clone(),
         verify: false,
         merge: identity.merge,
         force_schema: state.extra.contains_key("force schema"),
+        reshape: Reshape {
+            schema: schema.transpose()?,
+            ..Reshape::default()
+        },
     })
 }
 
@@ -204,13 +226,19 @@ pub async fn cancel_job(
 ) -> Result<()> {
     let folder = session.state.open_job(id)?;
     let state = folder.state()?;
+    let owes = !folder.obligations()?.is_empty();
+    if state.is_done && owes {
+        // It came to its end without putting back what it changed.
+        let client = Client::new(connection, Role::Target)?;
+        return owed::settle(session, &folder, &client).await;
+    }
     if state.is_done {
         return Err(Error::new(
             Kind::Usage,
             format!("job {id} is done; `elysiactl jobs prune` forgets it"),
         ));
     }
-    if folder.obligations()?.is_empty() {
+    if !owes {
         return backup::discard_loudly(session, folder, &state);
     }
     let client = Arc::new(Client::new(connection, Role::Target)?);
@@ -225,10 +253,10 @@ pub async fn cancel_job(
         .discharge(&session.first_contact())
         .await?;
     }
-    let owed = folder.obligations()?;
-    if let Some(created) = Created::among(&owed) {
+    let all = folder.obligations()?;
+    if let Some(created) = Created::among(&all) {
         let policy = session.first_contact();
-        for owed in owed.iter().filter(|_| remove_target) {
+        for owed in all.iter().filter(|_| remove_target) {
             let here = policy.run("look for the collection", || {
                 super::owed::check_place(&client, id, owed)
             });
@@ -242,7 +270,8 @@ pub async fn cancel_job(
             ))),
         }
     }
-    for owed in &owed {
+    owed::settle(session, &folder, &client).await?;
+    for owed in &all {
         folder.discharge(owed)?;
     }
     match Arc::try_unwrap(folder) {

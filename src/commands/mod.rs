@@ -13,16 +13,17 @@ mod owed;
 mod pages;
 mod proof;
 mod remake;
+mod report;
 mod restore;
 mod session;
 mod target;
 mod verify;
 mod witness;
 
-pub use backup::{BackupRequest, backup, backup_into};
+pub use backup::{BackupRequest, Inactive, backup, backup_into};
 pub use clear::{ClearMethod, ClearPlan, ClearRequest, clear, plan_clear};
 pub use collections::{
-    CollectionRow, create_collection, health, list_collections, show_collection,
+    CollectionRow, create_collection, definition_in, health, list_collections, show_collection,
 };
 pub use demo::demo;
 pub use diff::{
@@ -32,6 +33,8 @@ pub use diff::{
 pub use jobs::{
     address_of_job, cancel_job, describe_job, find_job, list_jobs, prune_jobs, resume_job, status,
 };
-pub use restore::{RestoreRequest, merge_question, restart_question, restore};
+pub use restore::{
+    Reshape, RestoreRequest, merge_question, restart_question, restore, vectorize_question,
+};
 pub use session::{Outcome, Session, Unfinished};
 pub use verify::{reseal, verify};

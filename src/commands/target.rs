@@ -1,11 +1,12 @@
 //! Finding a collection, and describing what was found.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::session::Session;
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::event::Plan;
-use crate::model::{CollectionName, Definition, Tenant};
+use crate::model::{CollectionName, Definition, Tenant, matches_glob};
 use crate::weaviate::{Client, Collection, Meta, Transport};
 
 /// The oldest server that is known to be understood.
@@ -161,6 +162,29 @@ async fn look_for(
         )
         .with_hint("`elysiactl col ls` lists the collections of a server")),
     }
+}
+
+/// The tenants that patterns choose among `names`; one that chooses none is refused.
+pub(super) fn matching<'a>(
+    patterns: &[String],
+    names: impl Iterator<Item = &'a str> + Clone,
+    collection: &str,
+) -> Result<BTreeSet<String>> {
+    let mut chosen = BTreeSet::new();
+    for pattern in patterns {
+        let mut matching = names
+            .clone()
+            .filter(|name| matches_glob(pattern, name))
+            .peekable();
+        if matching.peek().is_none() {
+            return Err(Error::new(
+                Kind::NotFound,
+                format!("collection `{collection}` has no tenant `{pattern}`"),
+            ));
+        }
+        chosen.extend(matching.map(str::to_owned));
+    }
+    Ok(chosen)
 }
 
 /// Adds what a definition says to a plan.

@@ -119,6 +119,8 @@ pub enum Activity {
     Hot,
     /// Inactive: reads and writes are refused.
     Cold,
+    /// Offloaded: as inactive, and only the store can make it so.
+    Frozen,
 }
 
 impl Activity {
@@ -127,6 +129,7 @@ impl Activity {
         match self {
             Activity::Hot => "HOT",
             Activity::Cold => "COLD",
+            Activity::Frozen => "FROZEN",
         }
     }
 }
@@ -281,7 +284,7 @@ impl Class {
             .get(tenant)
             .ok_or_else(|| format!("tenant not found: \"{tenant}\""))?;
         match partition.activity {
-            Activity::Cold => Err(format!("tenant not active: '{tenant}'")),
+            Activity::Cold | Activity::Frozen => Err(format!("tenant not active: '{tenant}'")),
             Activity::Hot => Ok(partition),
         }
     }
@@ -290,6 +293,7 @@ impl Class {
     pub(super) fn awake(&mut self, tenant: &str) -> Result<&mut Partition, String> {
         if self.tenancy("autoTenantActivation")
             && let Some(partition) = self.partitions.get_mut(tenant)
+            && partition.activity == Activity::Cold
         {
             partition.activity = Activity::Hot;
         }

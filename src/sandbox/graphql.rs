@@ -78,9 +78,9 @@ fn answer(call: &Call<'_>, text: &str) -> Value {
                     Value::Null
                 }
             };
-            members.insert(field.name.clone(), value);
+            members.insert(field.shown.clone(), value);
         }
-        data.insert(root.name.clone(), Value::Object(members));
+        data.insert(root.shown.clone(), Value::Object(members));
     }
     match failures.is_empty() {
         true => json!({"data": data}),
@@ -118,7 +118,7 @@ fn one_class(call: &Call<'_>, root: &Field, field: &Field) -> Result<Value, Fail
     let failed = |message: String| Failure {
         column: field.column,
         message,
-        path: Some([root.name.clone(), field.name.clone()]),
+        path: Some([root.shown.clone(), field.shown.clone()]),
     };
     let partition = class.partition(tenant).map_err(failed)?;
     let filter = field

@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Field {
     pub(super) name: String,
+    /// Its name in the answer: an alias, or its own.
+    pub(super) shown: String,
     pub(super) column: usize,
     pub(super) arguments: Vec<Argument>,
     pub(super) fields: Vec<Field>,
@@ -128,7 +130,14 @@ impl Parser<'_> {
         while self.peek() != Some('}') {
             self.peek();
             let column = self.at + 1;
-            let name = self.name()?;
+            let shown = self.name()?;
+            let name = match self.peek() {
+                Some(':') => {
+                    self.at += 1;
+                    self.name()?
+                }
+                _ => shown.clone(),
+            };
             let arguments = if self.peek() == Some('(') {
                 self.arguments()?
             } else {
@@ -141,6 +150,7 @@ impl Parser<'_> {
             };
             fields.push(Field {
                 name,
+                shown,
                 column,
                 arguments,
                 fields: nested,

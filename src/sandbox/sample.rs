@@ -93,6 +93,16 @@ impl Store {
         }
     }
 
+    /// Moves a tenant that exists to another activity.
+    pub fn set_activity(&self, collection: &str, tenant: &str, activity: Activity) {
+        let mut data = self.write();
+        let class = data.class_mut(collection);
+        let partition = class.and_then(|class| class.partitions.get_mut(tenant));
+        if let Some(partition) = partition {
+            partition.activity = activity;
+        }
+    }
+
     /// Points an alias to a collection.
     pub fn add_alias(&self, alias: &str, collection: &str) {
         self.write()

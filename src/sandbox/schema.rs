@@ -267,7 +267,7 @@ pub(super) fn shards(call: &Call<'_>, name: &str) -> Answer {
         .map(|shard| {
             let status = if shard.read_only { "READONLY" } else { "READY" };
             match class.partitions.get(&shard.name).map(|partition| partition.activity) {
-                Some(Activity::Cold) => json!({"name": shard.name, "vectorQueueSize": 0}),
+                Some(Activity::Cold | Activity::Frozen) => json!({"name": shard.name, "vectorQueueSize": 0}),
                 _ => json!({
                     "name": shard.name, "per_node_status": {"node1": status}, "status": status, "vectorQueueSize": 0,
                 }),

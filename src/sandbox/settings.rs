@@ -46,6 +46,8 @@ pub struct Settings {
     pub allowed_vector_index_types: Vec<String>,
     /// Read-only and write-only modes.
     pub mode: Mode,
+    /// Vectorizers that classes may name; they compute nothing.
+    pub modules: Vec<String>,
     /// Whether the index of a named vector can be dropped.
     pub drop_vector_index: bool,
     /// Whether classes may have a time to live.
@@ -70,6 +72,7 @@ impl Default for Settings {
             usage_limits: UsageLimits::default(),
             allowed_vector_index_types: Vec::new(),
             mode: Mode::ReadWrite,
+            modules: Vec::new(),
             drop_vector_index: false,
             ttl_schedule: false,
             version: "1.40.0".to_owned(),

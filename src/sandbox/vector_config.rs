@@ -70,7 +70,7 @@ fn legacy_vector(
         .as_str()
         .filter(|name| !name.is_empty())
         .unwrap_or("none");
-    if vectorizer != "none" {
+    if !is_present(vectorizer, settings) {
         return Err(Reply::schema_error(no_module(vectorizer)));
     }
     let kind = index_type(sent, settings, "")?;
@@ -110,7 +110,7 @@ fn named_vector(
         .flat_map(Map::keys)
         .collect();
     match modules.as_slice() {
-        [module] if *module == "none" => {}
+        [module] if is_present(module, settings) => {}
         [module] => {
             return Err(Reply::schema_error(format!(
                 "target vector \"{name}\": {}",
@@ -127,6 +127,10 @@ fn named_vector(
     Ok(
         json!({"vectorIndexConfig": config, "vectorIndexType": kind, "vectorizer": entry["vectorizer"]}),
     )
+}
+
+fn is_present(module: &str, settings: &Settings) -> bool {
+    module == "none" || settings.modules.iter().any(|known| known == module)
 }
 
 fn no_module(name: &str) -> String {

@@ -23,8 +23,7 @@ pub struct Meta {
 impl Meta {
     /// Major and minor version, if the version reads like one.
     pub fn version_numbers(&self) -> Option<(u32, u32)> {
-        let mut numbers = self.version.split(['.', '-']);
-        Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+        super::features::version_numbers(&self.version)
     }
 }
 

@@ -8,6 +8,7 @@ mod api;
 mod client;
 mod connection;
 mod erase;
+mod features;
 mod found;
 mod grpc;
 mod incarnation;
@@ -24,16 +25,21 @@ mod request_rest;
 mod schema;
 mod sink;
 mod source;
+mod tenants;
 mod values;
 
 pub use api::{Collection, Meta, TenantState, TenantStatus};
 pub use client::{Client, Role};
 pub use connection::{Connection, Transport};
 pub use erase::{CollectionEraser, IdSource, is_closed};
+pub use features::{Fitted, Loss, fit_to, version_numbers};
 pub use grpc::Method as GrpcMethod;
 pub use incarnation::Incarnation;
 pub use properties::PropertyRules;
 pub use reading::{ReadPlan, Wanted};
-pub use schema::{creatable, definition_holds, definitions_match, with_name};
+pub use schema::{
+    automation, creatable, definition_holds, definitions_match, dropped_vectors, with_automation,
+    with_name,
+};
 pub use sink::CollectionSink;
 pub use source::CollectionSource;

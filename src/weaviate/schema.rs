@@ -64,7 +64,7 @@ fn pin_automation(class: &mut Map<String, Value>) {
         .get_mut("multiTenancyConfig")
         .and_then(Value::as_object_mut)
     {
-        for flag in ["autoTenantCreation", "autoTenantActivation"] {
+        for flag in AUTOMATION {
             if config.contains_key(flag) {
                 config.insert(flag.to_owned(), Value::Bool(false));
             }
@@ -91,12 +91,52 @@ fn drop_dropped_vectors(class: &mut Map<String, Value>, left_out: &mut Vec<Strin
         return;
     };
     named.retain(|name, vector| {
-        let is_dropped = vector.get("vectorIndexType").and_then(Value::as_str) == Some("none");
+        let is_dropped = is_dropped(vector);
         if is_dropped {
             left_out.push(format!("the index of vector `{name}` was dropped at the source; its vectors are not restored"));
         }
         !is_dropped
     });
+    // An empty member is refused; without it the class gets the one vector without a name, which nothing uses.
+    if named.is_empty() {
+        class.remove("vectorConfig");
+    }
+}
+
+fn is_dropped(vector: &Value) -> bool {
+    vector.get("vectorIndexType").and_then(Value::as_str) == Some("none")
+}
+
+/// The named vectors whose index was dropped: their objects' vectors can be read and not be written.
+pub fn dropped_vectors(definition: &Definition) -> Result<Vec<String>> {
+    let value = definition.value()?;
+    let named = value.get("vectorConfig").and_then(Value::as_object);
+    let dropped = named
+        .into_iter()
+        .flatten()
+        .filter(|(_, vector)| is_dropped(vector));
+    Ok(dropped.map(|(name, _)| name.clone()).collect())
+}
+
+/// The automation flags of a collection's tenants.
+const AUTOMATION: [&str; 2] = ["autoTenantCreation", "autoTenantActivation"];
+
+/// Those automation flags of a definition that are on.
+pub fn automation(definition: &Definition) -> Result<Vec<String>> {
+    let value = definition.value()?;
+    let is_on = |flag: &&str| value["multiTenancyConfig"][*flag] == Value::Bool(true);
+    let on = AUTOMATION.into_iter().filter(is_on);
+    Ok(on.map(str::to_owned).collect())
+}
+
+/// The body for PUT /schema/{name} that changes automation flags alone of a definition that was just read. The server
+/// takes back what it showed, zeros of sharding and dropped vectors included.
+pub fn with_automation(read: &Definition, flags: &[(String, bool)]) -> Result<Value> {
+    let mut value = read.value()?;
+    for (flag, is_on) in flags {
+        value["multiTenancyConfig"][flag] = Value::Bool(*is_on);
+    }
+    Ok(value)
 }
 
 fn split_vectors(class: &mut Map<String, Value>) -> Option<Value> {

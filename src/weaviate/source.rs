@@ -95,7 +95,8 @@ impl CollectionSource {
         self.spacings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The tenants that a range touches, from the one to go on with.
+    /// The tenants that a range touches, from the one to go on with: one that was read to the last id there can be is
+    /// not asked again, and need not be active any more.
     fn tenants_from<'a>(
         &'a self,
         from: Option<&'a Key>,
@@ -103,7 +104,11 @@ impl CollectionSource {
     ) -> impl Iterator<Item = &'a Tenant> {
         self.tenants
             .iter()
-            .skip_while(move |tenant| from.is_some_and(|from| **tenant < from.tenant))
+            .skip_while(move |tenant| {
+                from.is_some_and(|from| {
+                    **tenant < from.tenant || **tenant == from.tenant && from.id == ObjectId::MAX
+                })
+            })
             .take_while(move |tenant| until.is_none_or(|until| **tenant <= until.tenant))
     }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use elysiactl::archive::Format;
 use elysiactl::commands::{
-    BackupRequest, ClearMethod, ClearRequest, RestoreRequest, Session, Unfinished,
+    BackupRequest, ClearMethod, ClearRequest, Inactive, Reshape, RestoreRequest, Session,
+    Unfinished,
 };
 use elysiactl::engine::Stop;
 use elysiactl::event::{Reporter, Silent};
@@ -83,7 +84,7 @@ pub fn backup_request(
         verify: false,
         with_vectors: true,
         tenants: Vec::new(),
-        skip_inactive: false,
+        inactive: Inactive::Refuse,
     }
 }
 
@@ -98,8 +99,12 @@ pub fn restore_request(
         name: name.map(|name| CollectionName::parse(name).unwrap()),
         skip_data: false,
         verify: false,
+        skip_vectors: false,
+        revectorize: false,
+        tenants: Vec::new(),
         merge: false,
         force_schema: false,
+        reshape: Reshape::default(),
     }
 }
 
@@ -127,4 +132,18 @@ pub fn post(address: std::net::SocketAddr, path: &str, body: &str) -> String {
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply).unwrap();
     String::from_utf8_lossy(&reply).into_owned()
+}
+
+/// The server is there and cannot do anything now.
+pub fn unavailable() -> elysiactl::sandbox::Fault {
+    elysiactl::sandbox::Fault::Status {
+        status: 503,
+        retry_after: None,
+        body: String::new(),
+    }
+}
+
+/// A folder for tests that write much and are not about durability: in memory, where the system has such a place.
+pub fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }

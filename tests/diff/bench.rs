@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use elysiactl::archive::Format;
-use elysiactl::commands::{Comparison, DiffRequest, Difference, End, Session, backup, diff};
+use elysiactl::commands::{
+    Comparison, DiffRequest, Difference, End, Inactive, Session, backup, diff,
+};
 use elysiactl::error::Result;
 use elysiactl::format::Codec;
 use elysiactl::model::CollectionName;
@@ -166,7 +168,7 @@ impl Bench {
             .join(format!("{}{}", format.name(), codec.name()));
         let mut request = common::backup_request(&common::rest(&self.sandbox), name, &folder);
         (request.format, request.codec) = (format, codec);
-        request.skip_inactive = true;
+        request.inactive = Inactive::LeaveOut;
         let saved = backup(&self.session(), &request).await.unwrap();
         saved.archive.unwrap()
     }

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod shapes;
 mod world;
 
 use std::sync::Arc;
@@ -10,17 +11,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{backup_request, restore_request, session_told};
 use elysiactl::archive::Format;
-use elysiactl::commands::{Outcome, Session, backup, restore, verify};
+use elysiactl::commands::{Inactive, Outcome, Session, backup, restore, verify};
 use elysiactl::engine::Stop;
 use elysiactl::error::{Error, Kind, Result};
 use elysiactl::event::{Event, Reporter};
 use elysiactl::format::Codec;
 use elysiactl::journal::StoreKind;
+use elysiactl::model::CollectionName;
 use elysiactl::sandbox::{Activity, Fault, Rule, Sandbox, Settings, When};
-use elysiactl::weaviate::{Connection, Transport};
+use elysiactl::weaviate::{Client, Connection, Role, Transport};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence};
 use serde_json::{Value, json};
+use shapes::{Shape, shape};
 use world::{World, body, definition, world};
 
 /// How it is moved.
@@ -219,5 +222,119 @@ proptest! {
     fn every_collection_comes_back_equal_whatever_the_network_and_the_user_do(world in world(), way in way()) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(comes_back_equal(world, way));
+    }
+}
+
+/// Many cases share one server, and a memory file system where there is one: what is looked for is in the values.
+struct Bench {
+    runtime: tokio::runtime::Runtime,
+    sandbox: Sandbox,
+    cases: AtomicU64,
+}
+
+static BENCH: std::sync::LazyLock<Bench> = std::sync::LazyLock::new(|| {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let sandbox = runtime
+        .block_on(Sandbox::start(Settings::default()))
+        .unwrap();
+    Bench {
+        runtime,
+        sandbox,
+        cases: AtomicU64::new(0),
+    }
+});
+
+async fn make(sandbox: &Sandbox, shape: &Shape, class: &str) {
+    let client = Client::new(&Connection::to(sandbox.url()), Role::Target).unwrap();
+    let name = CollectionName::parse(class).unwrap();
+    sandbox.store().create(&shape.definition(class)).unwrap();
+    if let Some(named) = shape.update() {
+        let mut definition = sandbox.store().definition(class).unwrap();
+        definition["vectorConfig"] = named;
+        client.update(&name, &definition).await.unwrap();
+    }
+    for number in 0..shape.tenants.len() {
+        sandbox
+            .store()
+            .add_tenant(class, &shapes::tenant(number), Activity::Hot);
+    }
+    let objects = shape.posted(class);
+    if !objects.is_empty() {
+        let (address, body) = (sandbox.addr(), json!({"objects": objects}).to_string());
+        let reply =
+            tokio::task::spawn_blocking(move || common::post(address, "/v1/batch/objects", &body));
+        let reply = reply.await.unwrap();
+        assert!(
+            reply.starts_with("HTTP/1.1 200") && !reply.contains("FAILED"),
+            "{reply:.2000}"
+        );
+    }
+    for (number, is_active) in shape.tenants.iter().enumerate() {
+        let activity = if *is_active {
+            Activity::Hot
+        } else {
+            Activity::Cold
+        };
+        sandbox
+            .store()
+            .set_activity(class, &shapes::tenant(number), activity);
+    }
+}
+
+async fn shape_comes_back(bench: &Bench, shape: Shape, is_document: bool) {
+    let number = bench.cases.fetch_add(1, Ordering::Relaxed);
+    let (class, copy) = (format!("Case{number}"), format!("Copy{number}"));
+    let (sandbox, store) = (&bench.sandbox, bench.sandbox.store());
+    make(sandbox, &shape, &class).await;
+    let folder = common::scratch();
+    let mut session = common::session(&folder.path().join("state"));
+    (session.store, session.tuning.batch_size) = (StoreKind::File, Some(7));
+    let mut request = backup_request(&sandbox.connection(), &class, &folder.path().join("out"));
+    request.inactive = Inactive::Wake;
+    (request.format, request.codec) = match is_document {
+        true => (Format::Json, Codec::None),
+        false => (Format::Jsonl, Codec::Zstd),
+    };
+    let saved = backup(&session, &request).await.unwrap();
+    assert_eq!(saved.exit_code, 0, "{saved:?}");
+    let back = restore_request(&sandbox.connection(), &saved.archive.unwrap(), Some(&copy));
+    let back = restore(&session, &back).await.unwrap();
+    assert_eq!(
+        (back.exit_code, back.tally.accepted),
+        (0, saved.tally.accepted),
+        "{back:?}"
+    );
+    assert_eq!(store.dump(&copy), store.dump(&class));
+    assert_eq!(store.tenants(&copy), store.tenants(&class));
+    let (mut old, new) = (
+        store.definition(&class).unwrap(),
+        store.definition(&copy).unwrap(),
+    );
+    old["class"] = new["class"].clone();
+    assert_eq!(old, new);
+    let client = Client::new(&Connection::to(sandbox.url()), Role::Target).unwrap();
+    for name in [class, copy] {
+        client
+            .delete(&CollectionName::parse(&name).unwrap())
+            .await
+            .unwrap();
+    }
+}
+
+proptest! {
+    #![proptest_config(Config {
+        cases: 1_000,
+        max_shrink_iters: 200,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct("proptest-regressions/shapes.txt"))),
+        ..Config::default()
+    })]
+
+    #[test]
+    fn every_definition_comes_back_equal_with_whatever_fits_it(shape in shape(), is_document in any::<bool>()) {
+        BENCH.runtime.block_on(shape_comes_back(&BENCH, shape, is_document));
     }
 }

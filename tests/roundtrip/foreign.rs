@@ -93,7 +93,7 @@ async fn an_object_with_a_vector_that_is_no_number_is_named_and_left_out_over_re
     let sandbox = sandbox_with("Article", 230).await;
     let folder = tempfile::tempdir().unwrap();
     let (schema, mut objects) = parts(&sandbox);
-    let nan = [f32::NAN, 1.0, f32::INFINITY, 0.0]
+    let nan = [f32::NAN, 1.0, f32::INFINITY, 0.0, 0.5, -0.0, 2.0, 3.0]
         .map(f32::to_le_bytes)
         .concat();
     use base64::Engine as _;

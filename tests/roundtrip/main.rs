@@ -2,10 +2,15 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../matrix/mod.rs"]
+mod matrix;
 
+mod definitions;
 mod foreign;
 mod kinds;
 mod parts;
+mod tenants;
+mod vectors;
 
 use std::sync::Arc;
 
@@ -16,7 +21,20 @@ use elysiactl::format::Codec;
 use elysiactl::job::{Bounds, Cursor, Lane, Pass};
 use elysiactl::model::{CollectionName, Key, ObjectId, Tenant};
 use elysiactl::pipe::{Budget, Source};
+use elysiactl::sandbox::{Sandbox, Settings};
 use elysiactl::weaviate::{Client, CollectionSource, Connection, ReadPlan, Role};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kind_of_collection_comes_back_equal_by_every_layout() {
+    let settings = Settings {
+        ttl_schedule: true,
+        ..Settings::default()
+    };
+    let sandbox = Sandbox::start(settings).await.unwrap();
+    let bad = matrix::table(&sandbox.connection(), "Kind", session).await;
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
+    sandbox.stop().await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collection_comes_back_equal_in_every_format_and_compression() {

@@ -71,16 +71,16 @@ pub struct RestoreArgs {
     #[arg(long)]
     pub force_schema: bool,
     /// Create the collection from this definition instead of the archived one
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "merge")]
     pub schema: Option<PathBuf>,
-    /// Change the archived definition by this JSON merge patch
-    #[arg(long, value_name = "FILE", conflicts_with = "schema")]
+    /// Change the definition by this JSON merge patch (RFC 7396)
+    #[arg(long, value_name = "FILE", conflicts_with = "merge")]
     pub schema_patch: Option<PathBuf>,
     /// Replicas of the new collection [default: as archived]
-    #[arg(long, value_name = "N", value_parser = values::at_least_one)]
+    #[arg(long, value_name = "N", conflicts_with = "merge", value_parser = values::at_least_one)]
     pub replication_factor: Option<NonZeroU32>,
     /// Shards of the new collection [default: as archived]
-    #[arg(long, value_name = "N", value_parser = values::at_least_one)]
+    #[arg(long, value_name = "N", conflicts_with = "merge", value_parser = values::at_least_one)]
     pub shards: Option<NonZeroU32>,
     /// Only these tenants: a comma list, a glob, or @FILE
     #[arg(long = "tenant", value_name = "TENANT")]

@@ -8,15 +8,15 @@ use super::super::args::backup::{BackupArgs, Compression, Format as FormatArg};
 use super::super::args::collections::{
     ClearArgs, ClearMethod as MethodArg, ColCommand, CreateArgs, LsArgs, RmArgs, ShowArgs,
 };
-use super::super::args::restore::{RestoreArgs, VerifyArgs};
+use super::super::args::restore::VerifyArgs;
 use super::super::config::Purpose;
-use super::super::exit::ExitCode;
 use super::super::numbers;
 use super::super::protect::{matches_glob, refuse_protected};
-use super::{Done, Run, diff};
-use crate::archive::{Archive, Format};
+use super::several::Several;
+use super::{Done, Run, diff, restore};
+use crate::archive::Format;
 use crate::commands::{
-    self, BackupRequest, ClearMethod, ClearRequest, Outcome, RestoreRequest, Session, Unfinished,
+    self, BackupRequest, ClearMethod, ClearRequest, Inactive, Session, Unfinished,
 };
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Reporter};
@@ -31,7 +31,7 @@ pub(super) async fn run(run: &Run, command: &ColCommand) -> Result<Done> {
         ColCommand::Create(args) => create(run, args).await,
         ColCommand::Rm(args) => remove(run, args).await,
         ColCommand::Backup(args) => backup(run, args).await,
-        ColCommand::Restore(args) => restore(run, args).await,
+        ColCommand::Restore(args) => restore::run(run, args).await,
         ColCommand::Clear(args) => clear(run, args).await,
         ColCommand::Verify(args) => verify(run, args).await,
         ColCommand::Diff(args) => diff::diff(run, args).await,
@@ -61,7 +61,11 @@ async fn backup(run: &Run, args: &BackupArgs) -> Result<Done> {
             verify: args.verify,
             with_vectors: !args.skip_vectors,
             tenants: args.tenants.clone(),
-            skip_inactive: args.skip_inactive,
+            inactive: match (args.activate_tenants, args.skip_inactive) {
+                (true, _) => Inactive::Wake,
+                (false, true) => Inactive::LeaveOut,
+                (false, false) => Inactive::Refuse,
+            },
         };
         let outcome = commands::backup(&session, &request).await;
         if !all.goes_on(run, name.as_str(), outcome, args.fail_fast) {
@@ -142,127 +146,6 @@ async fn choose(
     Ok(names)
 }
 
-/// The outcomes of several collections, as one.
-#[derive(Default)]
-struct Several {
-    codes: Vec<ExitCode>,
-    archives: Vec<String>,
-    error: Option<Error>,
-}
-
-impl Several {
-    /// Takes an outcome in; false if the run is to end with it.
-    fn goes_on(
-        &mut self,
-        run: &Run,
-        subject: &str,
-        outcome: Result<Outcome>,
-        fail_fast: bool,
-    ) -> bool {
-        match outcome {
-            Ok(outcome) => {
-                let done = Done::from(outcome);
-                self.codes.push(done.code);
-                self.archives.extend(done.archives);
-                !(fail_fast && done.code != ExitCode::DONE)
-            }
-            Err(error) => {
-                self.codes.push((&error).into());
-                let goes_on = !fail_fast && error.kind() != Kind::Interrupted;
-                // The last error is the run's last word; earlier ones are told as they come.
-                if let Some(earlier) = self.error.replace(error) {
-                    run.screen
-                        .event(&Event::Warning(&format!("before `{subject}`: {earlier}")));
-                }
-                goes_on
-            }
-        }
-    }
-
-    fn done(self) -> Done {
-        Done {
-            code: ExitCode::of_several(self.codes),
-            archives: self.archives,
-            error: self.error,
-        }
-    }
-}
-
-async fn restore(run: &Run, args: &RestoreArgs) -> Result<Done> {
-    let connected = run.connect(if args.merge {
-        Purpose::Destroy
-    } else {
-        Purpose::Write
-    })?;
-    let session = run.session(&args.tuning, &args.resume)?;
-    let mut all = Several::default();
-    for file in &args.files {
-        let request = RestoreRequest {
-            connection: connected.connection.clone(),
-            archive: PathBuf::from(file),
-            name: new_name(args, Path::new(file))?,
-            skip_data: args.skip_data,
-            verify: args.verify,
-            merge: args.merge,
-            force_schema: args.force_schema,
-        };
-        if args.merge {
-            let archived = || {
-                Archive::open(Path::new(file)).map(|archive| archive.header().collection.clone())
-            };
-            let name = request.name.clone().map_or_else(archived, Ok)?;
-            refuse_protected(name.as_str(), &connected.protect)?;
-        }
-        let outcome = match run.is_dry_run() {
-            true => commands::restore(&session, &request).await,
-            false => ask_and_restore(run, args, &session, &request, &connected.protect).await,
-        };
-        if !all.goes_on(run, file, outcome, true) {
-            break;
-        }
-    }
-    Ok(all.done())
-}
-
-/// Removing what an earlier run has restored, and writing into a collection that holds data, are asked about; a job
-/// that goes on with its own is not.
-async fn ask_and_restore(
-    run: &Run,
-    args: &RestoreArgs,
-    session: &Session,
-    request: &RestoreRequest,
-    protect: &[String],
-) -> Result<Outcome> {
-    let mut questions = Vec::new();
-    if args.resume.restart {
-        questions.extend(commands::restart_question(session, request).await?);
-    }
-    if args.merge {
-        questions.extend(commands::merge_question(session, request).await?);
-    }
-    for (plan, name) in questions {
-        let plan = run.screen.with_origin(&plan);
-        run.confirm(session, &plan, name.as_str(), args.force, protect)
-            .await?;
-    }
-    commands::restore(session, request).await
-}
-
-fn new_name(args: &RestoreArgs, file: &Path) -> Result<Option<CollectionName>> {
-    if args.names.is_empty() && args.name_suffix.is_none() {
-        return Ok(None);
-    }
-    let archived = Archive::open(file)?.header().collection.clone();
-    if let Some(suffix) = &args.name_suffix {
-        return CollectionName::parse(&format!("{archived}{suffix}")).map(Some);
-    }
-    let renames = args.renames();
-    let new = renames
-        .iter()
-        .find(|(old, _)| old.as_deref().is_none_or(|old| old == archived.as_str()));
-    new.map(|(_, new)| CollectionName::parse(new)).transpose()
-}
-
 async fn clear(run: &Run, args: &ClearArgs) -> Result<Done> {
     let connected = run.connect(Purpose::Destroy)?;
     let session = run.session(&args.tuning, &args.resume)?;
@@ -323,7 +206,7 @@ async fn back_up_first(
         verify: false,
         with_vectors: true,
         tenants: Vec::new(),
-        skip_inactive: false,
+        inactive: Inactive::Refuse,
     };
     let stopped = |error: Error| {
         error

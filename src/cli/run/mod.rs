@@ -7,7 +7,9 @@ mod collections;
 mod connect;
 mod diff;
 mod jobs;
+mod restore;
 mod rows;
+mod several;
 mod tools;
 
 use std::ffi::OsString;
@@ -270,16 +272,20 @@ impl Run {
     ) -> Result<()> {
         let confirmer = self.confirmer(force, protect.to_vec());
         let (plan, name) = (plan.clone(), name.to_owned());
-        let asked = tokio::task::spawn_blocking(move || confirmer.destroy(&plan, &name));
-        tokio::select! {
-            answer = asked => answer.map_err(|cause| {
-                Error::new(Kind::Failed, "the question could not be asked").with_cause(cause)
-            })?,
-            () = session.stop.asked() => {
-                Err(Error::new(Kind::Declined, "not confirmed: stopped at the question")
-                    .with_kept("nothing was touched"))
-            }
-        }
+        ask(session, move || confirmer.destroy(&plan, &name)).await
+    }
+
+    /// Asks before something costs money; `flag` answers in advance.
+    async fn agree(
+        &self,
+        session: &Session,
+        plan: &Plan,
+        question: &str,
+        flag: &'static str,
+    ) -> Result<()> {
+        let confirmer = self.confirmer(false, Vec::new());
+        let (plan, question) = (plan.clone(), question.to_owned());
+        ask(session, move || confirmer.agree(&plan, &question, flag)).await
     }
 
     fn confirmer(&self, force: bool, protect: Vec<String>) -> Confirmer {
@@ -314,6 +320,22 @@ impl Run {
             });
         }
         Ok(())
+    }
+}
+
+async fn ask(
+    session: &Session,
+    question: impl FnOnce() -> Result<()> + Send + 'static,
+) -> Result<()> {
+    let asked = tokio::task::spawn_blocking(question);
+    tokio::select! {
+        answer = asked => answer.map_err(|cause| {
+            Error::new(Kind::Failed, "the question could not be asked").with_cause(cause)
+        })?,
+        () = session.stop.asked() => {
+            Err(Error::new(Kind::Declined, "not confirmed: stopped at the question")
+                .with_kept("nothing was touched"))
+        }
     }
 }
 

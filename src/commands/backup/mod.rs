@@ -1,21 +1,27 @@
 //! `col backup`: a collection becomes an archive.
 
 mod lease;
+mod tenants;
 mod verb;
 mod verified;
+mod waking;
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::census;
 use super::estimate::{self, Cost, Spelling};
+use super::owed;
+use super::report::{self, Account};
 use super::session::{Claimed, Outcome, Session, Unfinished, fact, fact_number, grouped, resumed};
 use super::target::{self, Found};
 use super::witness::Witnesses;
 use crate::archive::{
-    ArchiveSink, Contents, Draft, Ending, Format, Header, SinkOptions, partial_name,
+    Archive, ArchiveSink, Contents, Draft, Ending, Format, Header, Selection, SinkOptions,
+    partial_name,
 };
 use crate::engine::{Facts, Verb};
 use crate::error::{Error, IoContext, Kind, Result};
@@ -31,7 +37,10 @@ use crate::weaviate::{
     Wanted, definitions_match,
 };
 use lease::Lease;
+pub use tenants::Inactive;
+use tenants::{Choice, choose};
 use verb::Backup;
+use waking::{UNCOUNTED, Waking};
 
 /// Noted in the job's summary: objects that were there when it began.
 const WITNESSES: &str = "witnesses";
@@ -61,8 +70,8 @@ pub struct BackupRequest {
     pub with_vectors: bool,
     /// The chosen tenants; empty is all.
     pub tenants: Vec<String>,
-    /// Leave inactive tenants out instead of refusing.
-    pub skip_inactive: bool,
+    /// What becomes of inactive tenants that are chosen.
+    pub inactive: Inactive,
 }
 
 /// Backs up one collection. The archive's path is in the outcome; nothing is there under that name before it is whole.
@@ -78,8 +87,9 @@ pub async fn backup_into(
 ) -> Result<Outcome> {
     let client = Arc::new(Client::new(&request.connection, Role::Source)?);
     let found = target::find_to_move(session, &client, &request.collection).await?;
-    let seen = Seen::look(session, &client, &found, request).await?;
     let identity = identity(request)?;
+    put_back_what_is_owed(session, &identity, &client).await?;
+    let seen = Seen::look(session, &client, &found, request).await?;
     let mut plan = plan(request, &client, &found, &seen);
     if session.is_dry_run {
         describe_size(session, request, &client, &seen, &mut plan).await;
@@ -105,8 +115,10 @@ pub async fn backup_into(
     let outcome = session
         .run(&verb, claimed, request.collection.as_str())
         .await;
-    if outcome.is_ok() {
+    verb.put_tenants_back(&outcome).await?;
+    if let Ok(summary) = &outcome {
         verified::report_tenants(&verb.folder)?;
+        verb.complete_report(&summary.notes)?;
         verb.put_papers_beside()?;
     }
     let Backup { lease, folder, .. } = verb;
@@ -149,6 +161,21 @@ fn take_lease(
     }
 }
 
+/// An earlier run may have left tenants awake: they are seen as they are meant to be only once they sleep again.
+async fn put_back_what_is_owed(
+    session: &Session,
+    identity: &Identity,
+    client: &Client,
+) -> Result<()> {
+    if session.is_dry_run || session.unfinished == Unfinished::Refuse {
+        return Ok(());
+    }
+    match session.unfinished(identity)? {
+        Some((folder, _)) => owed::settle(session, &folder, client).await,
+        None => Ok(()),
+    }
+}
+
 /// Nothing is begun that could not be written; a full file system is left for a resume.
 fn check_destination(request: &BackupRequest) -> Result<()> {
     let checked = Local::at(&request.destination).check_writable();
@@ -169,9 +196,15 @@ struct Seen {
     tenants: Vec<TenantState>,
     /// Those that are read.
     chosen: Vec<Tenant>,
+    /// Those among them that are woken for it.
+    asleep: BTreeSet<Tenant>,
+    /// Inactive ones that are left out as it was asked for.
     skipped: Vec<String>,
-    /// Some of those that hold objects.
+    /// Those that lie elsewhere and cannot be read.
+    offloaded: Vec<String>,
+    /// Some of those that hold objects and are awake.
     filled: Vec<Tenant>,
+    /// Objects of those that are awake.
     count: u64,
     /// In Unix milliseconds, by the server's clock.
     server_time: Option<i64>,
@@ -197,33 +230,39 @@ impl Seen {
             true => policy.run("list tenants", || client.tenants(name)).await?,
             false => Vec::new(),
         };
-        let (chosen, skipped) = choose(&tenants, found, request)?;
-        if let Some(tenant) = chosen.first() {
+        let Choice {
+            chosen,
+            asleep,
+            skipped,
+            offloaded,
+        } = choose(&tenants, found, request)?;
+        let awake: Vec<Tenant> = chosen.difference(&asleep).cloned().collect();
+        if let Some(tenant) = awake.first() {
             target::confirm_grpc(session, client, name, tenant).await?;
         }
         let wanted = match request.with_vectors {
             true => Wanted::Everything,
             false => Wanted::Properties,
         };
-        let (mut count, mut filled) = (0, Vec::new());
-        for tenant in &chosen {
-            let counted = policy.run("count objects", || client.count(name, tenant));
-            let counted = counted.await?;
-            if counted > 0 && filled.len() < WITNESSED_TENANTS {
-                filled.push(tenant.clone());
-            }
-            count += counted;
-        }
+        let counts = policy
+            .run("count objects", || client.counts_of(name, &awake))
+            .await?;
+        let filled = awake.iter().zip(&counts).filter(|(_, count)| **count > 0);
         let server_time = policy
             .run("ask for the server's time", || client.server_time())
             .await?;
         Ok(Seen {
             incarnation,
             tenants,
-            chosen,
+            chosen: chosen.into_iter().collect(),
+            asleep,
             skipped,
-            filled,
-            count,
+            filled: filled
+                .map(|(tenant, _)| tenant.clone())
+                .take(WITNESSED_TENANTS)
+                .collect(),
+            offloaded,
+            count: counts.iter().sum(),
             server_time,
             plan: ReadPlan::choose(client, &found.definition, wanted)?,
         })
@@ -260,56 +299,6 @@ impl Seen {
     }
 }
 
-/// The tenants to read and those left out. Reading an inactive tenant would fail, or wake it for good.
-fn choose(
-    tenants: &[TenantState],
-    found: &Found,
-    request: &BackupRequest,
-) -> Result<(Vec<Tenant>, Vec<String>)> {
-    if !found.definition.has_tenants()? {
-        return match request.tenants.first() {
-            None => Ok((vec![Tenant::NONE], Vec::new())),
-            Some(_) => Err(Error::new(
-                Kind::Usage,
-                format!(
-                    "collection `{}` has no tenants to choose from",
-                    request.collection
-                ),
-            )),
-        };
-    }
-    for name in &request.tenants {
-        if !tenants.iter().any(|tenant| tenant.name == *name) {
-            return Err(Error::new(
-                Kind::NotFound,
-                format!("collection `{}` has no tenant `{name}`", request.collection),
-            ));
-        }
-    }
-    let is_chosen = |tenant: &&TenantState| {
-        request.tenants.is_empty() || request.tenants.contains(&tenant.name)
-    };
-    let (active, inactive): (Vec<&TenantState>, Vec<&TenantState>) = tenants
-        .iter()
-        .filter(is_chosen)
-        .partition(|tenant| tenant.status == TenantStatus::Hot);
-    if !inactive.is_empty() && !request.skip_inactive && request.with_data {
-        return Err(Error::new(
-            Kind::SourceRefused,
-            format!("{} of the chosen tenants of `{}` are inactive and cannot be read", inactive.len(), request.collection),
-        )
-        .with_hint("activate them first, pass --skip-inactive to leave them out, or choose others with --tenant"));
-    }
-    let chosen = active
-        .iter()
-        .map(|tenant| Tenant::named(&tenant.name))
-        .collect();
-    Ok((
-        chosen,
-        inactive.iter().map(|tenant| tenant.name.clone()).collect(),
-    ))
-}
-
 fn identity(request: &BackupRequest) -> Result<Identity> {
     let destination = target::absolute(&request.destination)?;
     Ok(Identity {
@@ -323,11 +312,7 @@ fn identity(request: &BackupRequest) -> Result<Identity> {
         with_vectors: request.with_vectors,
         format: request.format.name().to_owned(),
         compression: request.codec.name().to_owned(),
-        settings: if request.skip_inactive {
-            vec![("inactive tenants".into(), "left out".into())]
-        } else {
-            Vec::new()
-        },
+        settings: request.inactive.setting().into_iter().collect(),
         ..Identity::of(JobKind::Backup, request.collection.as_str(), &destination)
     })
 }
@@ -353,7 +338,11 @@ fn plan(request: &BackupRequest, client: &Client, found: &Found, seen: &Seen) ->
     target::describe_definition(&mut plan, &found.definition);
     if !seen.tenants.is_empty() {
         plan.field("tenants", grouped(seen.tenants.len() as u64))
-            .field("tenants left out", seen.skipped.len());
+            .field("tenants left out", seen.skipped.len())
+            .field("tenants offloaded", seen.offloaded.len());
+        if request.inactive == Inactive::Wake {
+            plan.field("tenants to be woken", grouped(seen.asleep.len() as u64));
+        }
     } else {
         plan.field("tenants", "none");
     }
@@ -368,7 +357,9 @@ async fn describe_size(
     seen: &Seen,
     plan: &mut Plan,
 ) {
-    let some = seen.chosen.iter().take(estimate::SAMPLED_TENANTS).cloned();
+    let awake = seen.chosen.iter();
+    let awake = awake.filter(|tenant| !seen.asleep.contains(*tenant));
+    let some = awake.take(estimate::SAMPLED_TENANTS).cloned();
     let source = CollectionSource::new(
         client.clone(),
         request.collection.clone(),
@@ -428,7 +419,9 @@ async fn claim(
             if request.verify {
                 state.extra.insert("verify".into(), "yes".into());
             }
-            state.total = Some(if request.with_data { seen.count } else { 0 });
+            let total = if request.with_data { seen.count } else { 0 };
+            // Nobody knows what is in tenants that are asleep.
+            state.total = Some(total).filter(|_| seen.asleep.is_empty());
             state.address = Some(client.address().to_owned());
             state.extra.insert("version".into(), found.version.clone());
             state.extra.extend(witnesses);

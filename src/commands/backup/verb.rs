@@ -112,6 +112,49 @@ impl Backup<'_> {
         SinkOptions::default()
     }
 
+    /// The tenants that are read without being woken.
+    fn awake(&self) -> impl Iterator<Item = &Tenant> {
+        let is_awake = |tenant: &&Tenant| !self.seen.asleep.contains(*tenant);
+        self.seen.chosen.iter().filter(is_awake)
+    }
+
+    /// The collection as it is read, inactive tenants woken for as long as that takes.
+    fn source(&self, tenants: Vec<Tenant>, plan: ReadPlan) -> Waking {
+        let name = self.request.collection.clone();
+        let (client, asleep) = (self.client.clone(), &self.seen.asleep);
+        let source = CollectionSource::new(client.clone(), name.clone(), tenants.clone(), plan);
+        Waking::new(source, client, self.folder.clone(), name, &tenants, asleep)
+    }
+
+    /// Whatever came of the job, tenants that are still awake are put back. What cannot be done now stays owed, and is
+    /// done by the next run, or by `jobs cancel`.
+    pub(super) async fn put_tenants_back(&self, outcome: &Result<Summary>) -> Result<()> {
+        let put_back = owed::settle(self.session, &self.folder, &self.client).await;
+        match (put_back, outcome) {
+            (Err(error), Err(_)) => {
+                self.session.warn(&format!(
+                    "tenants that were woken are not inactive again: {error}"
+                ));
+                Ok(())
+            }
+            (put_back, _) => put_back,
+        }
+    }
+
+    /// The rest of the report, for which the archive has to be looked at.
+    pub(super) fn complete_report(&self, notes: &[String]) -> Result<()> {
+        let archives = self.folder.state()?.archives;
+        let Some(path) = archives.first() else {
+            return Ok(());
+        };
+        let account = Account {
+            archive: &Archive::open(Path::new(path))?,
+            selection: &Selection::default(),
+            left_out: notes.to_vec(),
+        };
+        report::complete(&self.folder, &account)
+    }
+
     /// What the server says when everything is read: the count, and the definition if it changed.
     async fn look_again(&self) -> Result<Facts> {
         let name = &self.request.collection;
@@ -126,11 +169,14 @@ impl Backup<'_> {
             )
             .with_hint("begin anew with --restart"));
         }
-        let mut count = 0;
-        for tenant in &self.seen.chosen {
-            count += self.client.count(name, tenant).await?;
-        }
-        let mut facts = Facts::from([("after".into(), count.to_string())]);
+        let awake: Vec<Tenant> = self.awake().cloned().collect();
+        let count = self.client.count_in(name, &awake).await?;
+        let state = self.folder.state()?;
+        let uncounted = state.extra.get(UNCOUNTED).cloned().unwrap_or("0".into());
+        let mut facts = Facts::from([
+            ("after".into(), count.to_string()),
+            ("uncounted".into(), uncounted),
+        ]);
         if !definitions_match(
             &Definition::parse(self.folder.definition()?.unwrap_or_default())?,
             &found.definition,
@@ -204,29 +250,48 @@ impl Backup<'_> {
     /// while the backup ran.
     async fn account(&self, job: &Job) -> Result<Facts> {
         let counts = [
-            job.tally.accepted + job.tally.rejected,
+            job.tally.accepted + job.tally.rejected - self.woken_objects(job),
             fact_number(job, "expected").unwrap_or(0),
             fact_number(job, "after").unwrap_or(0),
         ];
-        if !self.request.with_data || counts.iter().all(|count| *count == counts[0]) {
+        let is_counted = fact_number(job, "uncounted") == Some(0);
+        let is_complete = is_counted && counts.iter().all(|count| *count == counts[0]);
+        if !self.request.with_data || is_complete {
             return Ok(Facts::new());
         }
         self.session.reporter.event(&Event::Stage {
             doing: "compare ids, because the collection changed while it was read",
         });
         let archive = self.draft(job)?.sealed()?;
-        let source = CollectionSource::new(
-            self.client.clone(),
-            self.request.collection.clone(),
-            self.seen.chosen.clone(),
-            // As it is counted: what was read is not its own witness.
-            ReadPlan::PropertiesOverRest,
-        );
+        // As it is counted: what was read is not its own witness.
+        let source = self.source(self.seen.chosen.clone(), ReadPlan::PropertiesOverRest);
         let rejects = census::read_rejected(&self.folder)?;
         let policy = self.session.context().policy;
         let started = self.started_on_server()?;
         let census = census::compare(&policy, &source, &archive, &rejects, started).await?;
         Ok(census.facts())
+    }
+
+    /// Objects of tenants that were woken: those were counted while they were awake.
+    fn woken_objects(&self, job: &Job) -> u64 {
+        let receipts = receipts(job).into_iter();
+        let tallies = receipts.flat_map(|receipt| &receipt.tenants);
+        tallies
+            .filter(|tally| self.seen.asleep.contains(&tally.tenant))
+            .map(|tally| tally.count)
+            .sum()
+    }
+
+    /// What belongs to the collection and cannot be in the archive.
+    fn offloaded(&self) -> Option<String> {
+        let names = &self.seen.offloaded;
+        (self.request.with_data && !names.is_empty()).then(|| {
+            format!(
+                "{} offloaded tenants cannot be read and are not in the archive: {}",
+                names.len(),
+                names.join(", ")
+            )
+        })
     }
 }
 
@@ -281,7 +346,7 @@ fn notes(job: &Job) -> Vec<String> {
 }
 
 impl Verb for Backup<'_> {
-    type Source = CollectionSource;
+    type Source = Waking;
     type Sink = ArchiveSink;
 
     async fn prepare(&self, number: u32, _: &Job) -> Result<Option<Facts>> {
@@ -291,14 +356,14 @@ impl Verb for Backup<'_> {
         }
     }
 
-    async fn ends(&self, job: &Job) -> Result<(CollectionSource, ArchiveSink)> {
+    async fn ends(&self, job: &Job) -> Result<(Waking, ArchiveSink)> {
         let tenants = if self.request.with_data {
             self.seen.chosen.clone()
         } else {
             Vec::new()
         };
-        let name = self.request.collection.clone();
-        let source = CollectionSource::new(self.client.clone(), name, tenants, self.seen.plan);
+        let source = self.source(tenants, self.seen.plan);
+        source.count_read(&receipts(job));
         let sink = self
             .draft(job)?
             .reopen(&receipts(job), self.sink_options())?;
@@ -331,9 +396,12 @@ impl Verb for Backup<'_> {
                 self.seen.skipped.len()
             ));
         }
-        let exit_code = match (fact_number(job, "lost").unwrap_or(0), job.tally.rejected) {
-            (0, 0) => 0,
-            (0, _) => 3,
+        let offloaded = self.offloaded();
+        let is_whole = job.tally.rejected == 0 && offloaded.is_none();
+        notes.extend(offloaded);
+        let exit_code = match (fact_number(job, "lost").unwrap_or(0), is_whole) {
+            (0, true) => 0,
+            (0, false) => 3,
             _ => 13,
         };
         Summary {

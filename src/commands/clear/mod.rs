@@ -299,16 +299,10 @@ async fn count(
     found: &Found,
     tenants: &[TenantState],
 ) -> Result<u64> {
+    let tenants = chosen(request, found, tenants)?;
     let policy = session.context().policy;
-    let mut count = 0;
-    for tenant in chosen(request, found, tenants)? {
-        count += policy
-            .run("count objects", || {
-                client.count(&request.collection, &tenant)
-            })
-            .await?;
-    }
-    Ok(count)
+    let count = || client.count_in(&request.collection, &tenants);
+    policy.run("count objects", count).await
 }
 
 /// The active tenants that are emptied; the one without a name in a collection without tenants.

@@ -1,17 +1,25 @@
 //! `col restore`: an archive becomes a collection.
 
+mod fit;
+mod part;
+mod plan;
+mod restart;
+mod shape;
+mod survey;
+mod values;
 mod verb;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::estimate;
+use tokio::sync::OnceCell;
+
 use super::session::{
     self, Claimed, Outcome, Session, Unfinished, add_to_report, fact, fact_number, grouped,
 };
 use super::target;
-use super::{census, diff};
-use crate::archive::{Archive, ArchiveSource, Contents};
+use super::{census, diff, estimate, owed};
+use crate::archive::{Archive, ArchiveSource, Contents, Selection};
 use crate::engine::{Facts, Verb};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Plan};
@@ -19,9 +27,15 @@ use crate::job::{Identity, Job, JobKind, Spec, Summary};
 use crate::journal::{JobFolder, Obligation, State};
 use crate::model::{CollectionName, Definition, Tenant};
 use crate::weaviate::{
-    Client, Collection, CollectionSink, Connection, Incarnation, Role, TenantState, TenantStatus,
-    creatable, definition_holds, with_name,
+    Client, Collection, CollectionSink, Connection, Fitted, Incarnation, Role, TenantState,
+    TenantStatus, automation, creatable, definition_holds, version_numbers, with_automation,
 };
+pub use fit::vectorize_question;
+use plan::plan;
+pub use restart::restart_question;
+pub(super) use restart::{Created, remove_created};
+pub use shape::Reshape;
+use shape::Wanted;
 use verb::Restore;
 
 /// What `col restore` was asked for, one archive.
@@ -37,58 +51,113 @@ pub struct RestoreRequest {
     pub skip_data: bool,
     /// Read the collection back when it is restored, and compare it with the archive.
     pub verify: bool,
+    /// Leave vectors out.
+    pub skip_vectors: bool,
+    /// Let the server compute vectors that objects lack.
+    pub revectorize: bool,
+    /// The chosen tenants, as names or patterns; empty is all.
+    pub tenants: Vec<String>,
     /// Write into a collection that exists.
     pub merge: bool,
-    /// Go on although the created definition reads back differently.
+    /// Go on although the created definition reads back differently, or the server lacks settings of it.
     pub force_schema: bool,
+    /// What of the definition is to be otherwise.
+    pub reshape: Reshape,
 }
 
-/// Restores one archive. Nothing is written before the archive's header, version and seal are checked.
+impl RestoreRequest {
+    /// The name that the collection gets.
+    fn name_for(&self, archive: &Archive) -> CollectionName {
+        let archived = || archive.header().collection.clone();
+        self.name.clone().unwrap_or_else(archived)
+    }
+
+    /// True if the archive has objects, and they are wanted.
+    fn moves_objects(&self, archive: &Archive) -> bool {
+        !self.skip_data && archive.header().contents == Contents::Full && archive.object_count() > 0
+    }
+}
+
+/// What a restore knows before anything is written.
+struct Looked {
+    archive: Archive,
+    client: Arc<Client>,
+    version: String,
+    name: CollectionName,
+    /// As it was asked for.
+    wanted: Wanted,
+    /// As this server can be asked for it.
+    fitted: Fitted,
+    identity: Identity,
+    there: Collection,
+}
+
+impl Looked {
+    async fn look(session: &Session, request: &RestoreRequest) -> Result<Looked> {
+        let archive = Archive::open(&request.archive)?;
+        let name = request.name_for(&archive);
+        let wanted = request.reshape.apply(&archive, &name)?;
+        refuse_what_is_not_restored_yet(&archive, &wanted.definition)?;
+        let client = Arc::new(Client::new(&request.connection, Role::Target)?);
+        let version = target::version_and_grpc(session, &client).await?;
+        let policy = session.context().policy;
+        let there = policy
+            .run("look for the collection", || client.collection(&name))
+            .await?;
+        Ok(Looked {
+            fitted: fit::to_server(&wanted.definition, &version)?,
+            identity: identity(request, &archive, &name, &wanted)?,
+            archive,
+            client,
+            version,
+            name,
+            wanted,
+            there,
+        })
+    }
+}
+
+/// Restores one archive. Nothing is written before the archive's header, version and seal are checked, and before what
+/// the server lacks is said.
 pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outcome> {
-    let archive = Archive::open(&request.archive)?;
-    for warning in archive.warnings() {
+    let looked = Looked::look(session, request).await?;
+    for warning in looked.archive.warnings() {
         session.warn(warning);
     }
-    let name = request
-        .name
-        .clone()
-        .unwrap_or_else(|| archive.header().collection.clone());
-    let definition = with_name(&archive.header().definition, &name)?;
-    refuse_what_is_not_restored_yet(&archive, &definition)?;
-    let client = Arc::new(Client::new(&request.connection, Role::Target)?);
-    let version = target::version_and_grpc(session, &client).await?;
-    let identity = identity(request, &archive, &name)?;
-    if let Some(outcome) = answer_again(session, &client, &identity, &name).await? {
+    if let Some(outcome) = answer_again(session, &looked).await? {
         return Ok(outcome);
     }
-    let there = session
-        .context()
-        .policy
-        .run("look for the collection", || client.collection(&name))
-        .await?;
-    let mut plan = plan(request, &archive, &client, &version, &name, &there);
+    let mut plan = plan(request, &looked);
     if session.is_dry_run {
-        estimate::describe_restore(session, &mut plan, &archive, !request.skip_data).await;
+        let with_data = !request.skip_data;
+        estimate::describe_restore(session, &mut plan, &looked.archive, with_data).await;
     }
     session.show_plan(&plan);
+    fit::check_lacks(session, request, &looked)?;
     if session.is_dry_run {
-        check_target(session, request, &client, &name, &there).await?;
+        check_target(session, request, &looked).await?;
         return Ok(Outcome::default());
     }
-    let claimed = claim(session, request, identity, &archive, &client, &name, &there).await?;
+    fit::check_vectorizers(session, request, &looked).await?;
+    let claimed = claim(session, request, &looked).await?;
     let verb = Restore {
         session,
         request: request.clone(),
         folder: claimed.folder.clone(),
-        archive: Arc::new(archive),
-        client,
-        name: name.clone(),
-        definition,
+        archive: Arc::new(looked.archive),
+        client: looked.client,
+        version: version_numbers(&looked.version).unwrap_or_default(),
+        name: looked.name.clone(),
+        definition: looked.fitted.definition,
+        survey: OnceCell::new(),
         verified: Mutex::default(),
     };
-    let outcome = session.run(&verb, claimed, name.as_str()).await;
+    let outcome = session.run(&verb, claimed, looked.name.as_str()).await;
     if outcome.as_ref().is_err_and(session::is_refusal) {
         verb.disclaim().await?;
+    }
+    if let Ok(summary) = &outcome {
+        verb.complete_report(&summary.notes)?;
     }
     let folder = verb.folder.clone();
     if let (Ok(_), Some(verified)) = (&outcome, verb.take_verified()) {
@@ -110,36 +179,24 @@ pub async fn merge_question(
     session: &Session,
     request: &RestoreRequest,
 ) -> Result<Option<(Plan, CollectionName)>> {
-    let archive = Archive::open(&request.archive)?;
-    let name = request
-        .name
-        .clone()
-        .unwrap_or_else(|| archive.header().collection.clone());
-    let identity = identity(request, &archive, &name)?;
-    if session.unfinished == Unfinished::Resume && session.unfinished(&identity)?.is_some() {
+    let looked = Looked::look(session, request).await?;
+    let (client, name) = (&looked.client, &looked.name);
+    if session.unfinished == Unfinished::Resume && session.unfinished(&looked.identity)?.is_some() {
         return Ok(None);
     }
-    let client = Client::new(&request.connection, Role::Target)?;
-    let version = target::version(session, &client).await?;
-    let policy = session.context().policy;
-    let there = policy
-        .run("look for the collection", || client.collection(&name))
-        .await?;
-    let Collection::Found(definition) = &there else {
+    let Collection::Found(definition) = &looked.there else {
         return Ok(None);
     };
+    let policy = session.context().policy;
     let is_empty = !definition.has_tenants()?
         && policy
-            .run("count objects", || client.count(&name, &Tenant::NONE))
+            .run("count objects", || client.count(name, &Tenant::NONE))
             .await?
             == 0;
     if is_empty {
         return Ok(None);
     }
-    Ok(Some((
-        plan(request, &archive, &client, &version, &name, &there),
-        name,
-    )))
+    Ok(Some((plan(request, &looked), looked.name)))
 }
 
 /// Nothing is ever dropped silently: what this version cannot write is refused by name.
@@ -165,12 +222,23 @@ fn refuse_what_is_not_restored_yet(archive: &Archive, definition: &Definition) -
     .with_hint("restore it with a version that can"))
 }
 
+/// A setting of the identity: the hash of a definition other than the archived one.
+pub(super) const DEFINITION: &str = "definition";
+
 fn identity(
     request: &RestoreRequest,
     archive: &Archive,
     name: &CollectionName,
+    wanted: &Wanted,
 ) -> Result<Identity> {
+    let hash = || blake3::hash(wanted.definition.text().as_bytes()).to_hex()[..16].to_owned();
     Ok(Identity {
+        settings: match request.reshape.is_empty() {
+            true => Vec::new(),
+            false => vec![(DEFINITION.to_owned(), hash())],
+        },
+        tenants: request.tenants.clone(),
+        with_vectors: !request.skip_vectors,
         with_data: !request.skip_data,
         merge: request.merge,
         archive_hash: archive.hash().to_owned(),
@@ -184,12 +252,8 @@ fn identity(
 }
 
 /// A finished restore answers again with its own exit code, if the target still is as it left it.
-async fn answer_again(
-    session: &Session,
-    client: &Client,
-    identity: &Identity,
-    name: &CollectionName,
-) -> Result<Option<Outcome>> {
+async fn answer_again(session: &Session, looked: &Looked) -> Result<Option<Outcome>> {
+    let (client, identity, name) = (&looked.client, &looked.identity, &looked.name);
     if session.unfinished != Unfinished::Resume || session.unfinished(identity)?.is_some() {
         return Ok(None);
     }
@@ -244,74 +308,10 @@ fn last_finished(session: &Session, identity: &Identity) -> Result<Option<State>
         .last())
 }
 
-fn plan(
-    request: &RestoreRequest,
-    archive: &Archive,
-    client: &Client,
-    version: &str,
-    name: &CollectionName,
-    there: &Collection,
-) -> Plan {
-    let mut plan = Plan::new(format!(
-        "restore `{}` as collection `{name}`",
-        request.archive.display()
-    ));
-    let header = archive.header();
-    let exists = match there {
-        Collection::Found(_) => "yes",
-        Collection::Alias(_) => "an alias has this name",
-        Collection::Missing => "no",
-    };
-    plan.field(
-        "server",
-        format!("{} (Weaviate {version})", client.address()),
-    )
-    .field("exists", exists);
-    plan.field(
-        "archive of",
-        format!(
-            "`{}`, Weaviate {}",
-            header.collection, header.weaviate_version
-        ),
-    );
-    plan.field("type", header.contents.name());
-    plan.field(
-        "objects",
-        if request.skip_data {
-            "0".to_owned()
-        } else {
-            grouped(archive.object_count())
-        },
-    );
-    target::describe_definition(&mut plan, &header.definition);
-    plan.field(
-        "tenants",
-        match archive.tenants().len() {
-            0 => "none".to_owned(),
-            tenants => grouped(tenants as u64),
-        },
-    );
-    plan.field(
-        "conflicts",
-        if request.merge {
-            "existing objects of the same id are overwritten"
-        } else {
-            "none: the collection is new"
-        },
-    );
-    plan.field("protocol", target::protocol(client));
-    plan
-}
-
 /// Refuses a target that is in the way, before anything is touched.
-async fn check_target(
-    session: &Session,
-    request: &RestoreRequest,
-    client: &Client,
-    name: &CollectionName,
-    there: &Collection,
-) -> Result<()> {
-    match there {
+async fn check_target(session: &Session, request: &RestoreRequest, looked: &Looked) -> Result<()> {
+    let (client, name) = (&looked.client, &looked.name);
+    match &looked.there {
         Collection::Alias(real) => Err(Error::new(
             Kind::TargetRefused,
             format!("`{name}` is an alias of collection `{real}`"),
@@ -335,198 +335,41 @@ async fn check_target(
     }
 }
 
-#[allow(clippy::too_many_arguments)]
-async fn claim(
-    session: &Session,
-    request: &RestoreRequest,
-    identity: Identity,
-    archive: &Archive,
-    client: &Client,
-    name: &CollectionName,
-    there: &Collection,
-) -> Result<Claimed> {
-    if let Some((folder, state)) = session.unfinished(&identity)? {
+async fn claim(session: &Session, request: &RestoreRequest, looked: &Looked) -> Result<Claimed> {
+    if let Some((folder, state)) = session.unfinished(&looked.identity)? {
         match session.unfinished {
             Unfinished::Refuse => return Err(session.in_the_way(&folder, &state)),
             Unfinished::Resume => {
-                session.check_identity(&state, &identity)?;
-                session.say_moved(&state, client.address());
+                session.check_identity(&state, &looked.identity)?;
+                session.say_moved(&state, looked.client.address());
                 return session.go_on(folder);
             }
-            Unfinished::Restart => {
-                return restart(session, request, identity, archive, client, name, folder).await;
-            }
+            Unfinished::Restart => return restart::restart(session, request, looked, folder).await,
         }
     }
-    check_target(session, request, client, name, there).await?;
-    begin(session, request, identity, archive, client)
+    check_target(session, request, looked).await?;
+    begin(session, request, looked)
 }
 
-/// Removes only a collection that this job itself created, and only if it still is that one.
-async fn restart(
-    session: &Session,
-    request: &RestoreRequest,
-    identity: Identity,
-    archive: &Archive,
-    client: &Client,
-    name: &CollectionName,
-    folder: JobFolder,
-) -> Result<Claimed> {
-    let owed = folder.obligations()?;
-    if let Some(created) = Created::among(&owed) {
-        remove_created(session, client, &created).await?;
-    }
-    for obligation in &owed {
-        folder.discharge(obligation)?;
-    }
-    folder.remove()?;
-    let policy = session.context().policy;
-    let there = policy
-        .run("look for the collection", || client.collection(name))
-        .await?;
-    check_target(session, request, client, name, &there).await?;
-    begin(session, request, identity, archive, client)
-}
-
-/// The collection that a job made or was about to make, from what it owes.
-pub(super) struct Created {
-    name: CollectionName,
-    /// None if its making was claimed and never acknowledged.
-    shards: Vec<String>,
-}
-
-impl Created {
-    pub(super) fn among(owed: &[Obligation]) -> Option<Created> {
-        let mut claims = owed.iter().filter_map(|owed| match owed {
-            Obligation::CreatedCollection { name, shards, .. } => Some((name, shards)),
-            _ => None,
-        });
-        // The claim comes first, what came of it last.
-        let (name, shards) = claims.next_back()?;
-        Some(Created {
-            name: CollectionName::parse(name).ok()?,
-            shards: shards.clone(),
-        })
-    }
-
-    pub(super) fn name(&self) -> &CollectionName {
-        &self.name
-    }
-
-    /// Its definition, if the collection is there: the one that was made, or an empty one of the claimed name.
-    async fn find(&self, client: &Client) -> Result<Option<Definition>> {
-        let Collection::Found(definition) = client.collection(&self.name).await? else {
-            return Ok(None);
-        };
-        let now = Incarnation::of(client, &self.name, &definition).await?;
-        let ours = Incarnation {
-            shards: self.shards.clone(),
-        };
-        let is_ours = match self.shards.is_empty() {
-            true => {
-                !definition.has_tenants()? && client.count(&self.name, &Tenant::NONE).await? == 0
-            }
-            false => ours.may_equal(&now),
-        };
-        match is_ours {
-            true => Ok(Some(definition)),
-            false => Err(Error::new(
-                Kind::TargetRefused,
-                format!(
-                    "collection `{}` cannot be shown to be the one that the job created",
-                    self.name
-                ),
-            )
-            .with_hint("remove it yourself, or restore under another name")),
+fn begin(session: &Session, request: &RestoreRequest, looked: &Looked) -> Result<Claimed> {
+    let spec = Spec {
+        identity: looked.identity.clone(),
+        tuning: session.tuning.clone(),
+    };
+    // Whoever goes on with the job by its id has no file to read the definition from.
+    let definition = (!request.reshape.is_empty()).then(|| looked.wanted.definition.text());
+    session.begin(&spec, definition, |state| {
+        if request.verify {
+            state.extra.insert("verify".into(), "yes".into());
         }
-    }
-}
-
-/// The question before a restart: what it would remove and the name to be typed; nothing if it would remove no data.
-pub async fn restart_question(
-    session: &Session,
-    request: &RestoreRequest,
-) -> Result<Option<(Plan, CollectionName)>> {
-    let archive = Archive::open(&request.archive)?;
-    let name = request
-        .name
-        .clone()
-        .unwrap_or_else(|| archive.header().collection.clone());
-    let identity = identity(request, &archive, &name)?;
-    let Some((folder, state)) = session.unfinished(&identity)? else {
-        return Ok(None);
-    };
-    let Some(created) = Created::among(&folder.obligations()?) else {
-        return Ok(None);
-    };
-    let client = Client::new(&request.connection, Role::Target)?;
-    let version = target::version(session, &client).await?;
-    let policy = session.context().policy;
-    let found = policy.run("look for the collection", || created.find(&client));
-    let Some(definition) = found.await? else {
-        return Ok(None);
-    };
-    let mut plan = Plan::new(format!(
-        "remove collection `{}`, which job {} created, and restore it from the beginning",
-        created.name, state.job
-    ));
-    let server = format!("{} (Weaviate {version})", client.address());
-    plan.field("server", server);
-    if !definition.has_tenants()? {
-        let count = policy.run("count objects", || {
-            client.count(&created.name, &Tenant::NONE)
+        state.total = Some(match request.skip_data {
+            true => 0,
+            false => looked.archive.object_count(),
         });
-        match count.await? {
-            0 => return Ok(None),
-            count => plan.field("objects", grouped(count)),
-        };
-    }
-    Ok(Some((plan, created.name)))
-}
-
-pub(super) async fn remove_created(
-    session: &Session,
-    client: &Client,
-    created: &Created,
-) -> Result<()> {
-    let policy = session.context().policy;
-    let found = policy.run("look for the collection", || created.find(client));
-    if found.await?.is_none() {
-        return Ok(());
-    }
-    let name = &created.name;
-    session.reporter.event(&Event::Note(&format!(
-        "collection `{name}`, which the job created, is removed"
-    )));
-    policy
-        .run("remove the collection", || client.delete(name))
-        .await
-}
-
-fn begin(
-    session: &Session,
-    request: &RestoreRequest,
-    identity: Identity,
-    archive: &Archive,
-    client: &Client,
-) -> Result<Claimed> {
-    session.begin(
-        &Spec {
-            identity,
-            tuning: session.tuning.clone(),
-        },
-        None,
-        |state| {
-            if request.verify {
-                state.extra.insert("verify".into(), "yes".into());
-            }
-            state.total = Some(if request.skip_data {
-                0
-            } else {
-                archive.object_count()
-            });
-            state.address = Some(client.address().to_owned());
-            state.archives = vec![request.archive.display().to_string()];
-        },
-    )
+        state.address = Some(looked.client.address().to_owned());
+        state.archives = vec![request.archive.display().to_string()];
+        if request.force_schema {
+            state.extra.insert("force schema".into(), "yes".into());
+        }
+    })
 }

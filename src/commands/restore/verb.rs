@@ -1,5 +1,7 @@
 //! The stages of a restore, and its two ends.
 
+use super::part::{ALIASES_SINCE, selected};
+use super::survey::Survey;
 use super::*;
 use crate::model::Key;
 
@@ -13,15 +15,19 @@ pub(super) struct Restore<'a> {
     pub(super) archive: Arc<Archive>,
     pub(super) client: Arc<Client>,
     pub(super) name: CollectionName,
+    pub(super) version: (u32, u32),
     /// As it is to be, under the name that it gets.
     pub(super) definition: Definition,
     /// What `--verify` found in this run, for the report.
     pub(super) verified: Mutex<Option<serde_json::Value>>,
+    /// What the archive was found to hold, once it was read.
+    pub(super) survey: OnceCell<Survey>,
 }
 
 impl Restore<'_> {
     /// Makes sure that the collection is there and is ours, or is the one to merge into.
     async fn make_collection(&self) -> Result<Facts> {
+        let mut facts = self.look_through().await?;
         self.session.reporter.event(&Event::Stage {
             doing: "create the collection",
         });
@@ -43,20 +49,15 @@ impl Restore<'_> {
             true => self.count_all(&made).await?,
             false => 0,
         };
-        Ok(Facts::from([
-            ("expected".into(), self.expected().to_string()),
+        if self.request.merge {
+            self.pin_automation(&made).await?;
+        }
+        facts.extend([
             ("incarnation".into(), incarnation.to_text()),
             ("definition".into(), made.text().to_owned()),
             ("before".into(), before.to_string()),
-        ]))
-    }
-
-    fn expected(&self) -> u64 {
-        if self.request.skip_data {
-            0
-        } else {
-            self.archive.object_count()
-        }
+        ]);
+        Ok(facts)
     }
 
     /// An existing collection: the one to merge into, or our own whose creation was not acknowledged.
@@ -109,6 +110,7 @@ impl Restore<'_> {
                 name: self.name.to_string(),
                 shards: Vec::new(),
             })?;
+        self.owe_automation(&automation(&self.definition)?)?;
         self.client.create(&creatable.create).await?;
         match self.complete().await {
             Err(error) if session::is_refusal(&error) => {
@@ -120,9 +122,12 @@ impl Restore<'_> {
         }
     }
 
-    /// Strikes out claims to a collection that is not there.
+    /// Strikes out claims to a collection that is not there; one that was merged into gets its flags back.
     pub(super) async fn disclaim(&self) -> Result<()> {
         let policy = self.session.context().policy;
+        if self.request.merge {
+            return owed::settle(self.session, &self.folder, &self.client).await;
+        }
         let there = policy.run("look for the collection", || {
             self.client.collection(&self.name)
         });
@@ -182,21 +187,38 @@ impl Restore<'_> {
         ))
     }
 
+    /// A typo must not make or wake tenants while data is loaded; the flags that are on are set back at the end.
+    async fn pin_automation(&self, found: &Definition) -> Result<()> {
+        let on = automation(found)?;
+        if on.is_empty() {
+            return Ok(());
+        }
+        self.owe_automation(&on)?;
+        let off: Vec<(String, bool)> = on.into_iter().map(|flag| (flag, false)).collect();
+        let body = with_automation(found, &off)?;
+        self.client.update(&self.name, &body).await
+    }
+
+    fn owe_automation(&self, on: &[String]) -> Result<()> {
+        if on.is_empty() {
+            return Ok(());
+        }
+        self.folder.save_obligation(&Obligation::PinnedFlags {
+            url: self.client.address().to_owned(),
+            collection: self.name.to_string(),
+            flags: on.iter().map(|flag| (flag.clone(), true)).collect(),
+        })
+    }
+
     /// Tenants are made active; they get their states back at the end.
-    async fn make_tenants(&self) -> Result<Facts> {
-        if self.definition.has_tenants()? {
-            let tenants: Vec<TenantState> = self
-                .archive
-                .tenants()
-                .iter()
-                .map(|tenant| TenantState {
-                    name: tenant.name.clone(),
-                    status: TenantStatus::Hot,
-                })
-                .collect();
-            for some in tenants.chunks(1_000) {
-                self.client.create_tenants(&self.name, some).await?;
-            }
+    async fn make_tenants(&self, job: &Job) -> Result<Facts> {
+        let active = |tenant: TenantState| TenantState {
+            status: TenantStatus::Hot,
+            ..tenant
+        };
+        let tenants: Vec<TenantState> = self.tenants(job)?.into_iter().map(active).collect();
+        for some in tenants.chunks(1_000) {
+            self.client.create_tenants(&self.name, some).await?;
         }
         Ok(Facts::new())
     }
@@ -205,16 +227,13 @@ impl Restore<'_> {
         if !definition.has_tenants()? {
             return self.client.count(&self.name, &Tenant::NONE).await;
         }
-        let mut count = 0;
-        for tenant in self.client.tenants(&self.name).await? {
-            if tenant.status == TenantStatus::Hot {
-                count += self
-                    .client
-                    .count(&self.name, &Tenant::named(&tenant.name))
-                    .await?;
-            }
-        }
-        Ok(count)
+        let tenants = self.client.tenants(&self.name).await?;
+        let active: Vec<Tenant> = tenants
+            .iter()
+            .filter(|tenant| tenant.status == TenantStatus::Hot)
+            .map(|tenant| Tenant::named(&tenant.name))
+            .collect();
+        self.client.count_in(&self.name, &active).await
     }
 
     /// Before anything is sent over gRPC, it is compared with REST in a tenant that can be read.
@@ -316,48 +335,21 @@ impl Restore<'_> {
     }
 
     /// States of tenants, automation flags and aliases, now that the data are there.
-    async fn settle(&self) -> Result<Facts> {
+    async fn settle(&self, job: &Job) -> Result<Facts> {
         let mut facts = Facts::new();
-        if self.definition.has_tenants()? {
-            self.set_tenants_back().await?;
-        }
-        if self.request.name.is_none() {
+        let mut asleep = self.tenants(job)?;
+        asleep.retain(|tenant| tenant.status == TenantStatus::Cold);
+        self.client.set_tenants(&self.name, &asleep).await?;
+        owed::settle(self.session, &self.folder, &self.client).await?;
+        if self.request.name.is_none() && self.version < ALIASES_SINCE {
+            facts.insert("aliases lacking".into(), self.archive.aliases().join(", "));
+        } else if self.request.name.is_none() {
             facts.insert(
                 "aliases taken".into(),
                 self.make_aliases().await?.join(", "),
             );
         }
         Ok(facts)
-    }
-
-    async fn set_tenants_back(&self) -> Result<()> {
-        let mut value = self.definition.value()?;
-        if let Some(made) = creatable(&self.definition)?
-            .create
-            .get("multiTenancyConfig")
-            && value.get("multiTenancyConfig") != Some(made)
-        {
-            let mut update = creatable(&self.definition)?.create;
-            update["multiTenancyConfig"] = value["multiTenancyConfig"].take();
-            self.client.update(&self.name, &update).await?;
-        }
-        let asleep: Vec<TenantState> = self
-            .archive
-            .tenants()
-            .iter()
-            .filter_map(|tenant| {
-                Some((
-                    tenant,
-                    serde_json::from_value(tenant.status.clone().into()).ok()?,
-                ))
-            })
-            .filter(|(_, status)| *status == TenantStatus::Cold)
-            .map(|(tenant, status)| TenantState {
-                name: tenant.name.clone(),
-                status,
-            })
-            .collect();
-        self.client.set_tenants(&self.name, &asleep).await
     }
 
     async fn make_aliases(&self) -> Result<Vec<String>> {
@@ -383,16 +375,22 @@ impl Verb for Restore<'_> {
     type Source = ArchiveSource;
     type Sink = CollectionSink;
 
-    async fn prepare(&self, number: u32, _: &Job) -> Result<Option<Facts>> {
+    async fn prepare(&self, number: u32, job: &Job) -> Result<Option<Facts>> {
         match number {
             0 => self.make_collection().await.map(Some),
-            1 => self.make_tenants().await.map(Some),
+            1 => self.make_tenants(job).await.map(Some),
             _ => Ok(None),
         }
     }
 
     async fn ends(&self, job: &Job) -> Result<(ArchiveSource, CollectionSink)> {
         self.check_same_life(job).await?;
+        if self.request.merge
+            && let Collection::Found(found) = self.client.collection(&self.name).await?
+        {
+            // An earlier run may have ended by putting them back.
+            self.pin_automation(&found).await?;
+        }
         let incarnation = fact(job, "incarnation")?.to_owned();
         self.folder.update_state(|state| {
             state.extra.insert("incarnation".into(), incarnation);
@@ -404,13 +402,13 @@ impl Verb for Restore<'_> {
             false => self.archive.source(),
         };
         self.confirm_grpc().await?;
-        Ok((source, self.sink(job)?))
+        Ok((source.only(selected(job)?), self.sink(job)?))
     }
 
     async fn finish(&self, number: u32, job: &Job) -> Result<Option<Facts>> {
         match number {
             0 => self.take_stock(job).await.map(Some),
-            1 => self.settle().await.map(Some),
+            1 => self.settle(job).await.map(Some),
             2 => {
                 // From here on the collection is the user's; a restart must not remove it.
                 for owed in self.folder.obligations()? {
@@ -464,14 +462,9 @@ impl Verb for Restore<'_> {
                 grouped(after - accepted)
             ));
         }
-        if let Some(taken) = job
-            .facts
-            .get("aliases taken")
-            .filter(|taken| !taken.is_empty())
-        {
-            notes.push(format!(
-                "these aliases are taken and were left as they are: {taken}"
-            ));
+        notes.extend(self.remarks());
+        for left_out in self.left_out(job) {
+            notes.push(left_out);
             exit_code = exit_code.max(3);
         }
         let found = job.facts.get("verify found");

@@ -35,6 +35,7 @@ pub(super) fn tenants(
                 activity_status: match partition.activity {
                     Activity::Hot => 1,
                     Activity::Cold => 2,
+                    Activity::Frozen => 4,
                 },
             })
             .collect(),

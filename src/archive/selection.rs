@@ -1,0 +1,194 @@
+//! What of an archive is taken out: some tenants, without some vectors, and only objects that fit.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::trailer::Frame;
+use crate::error::Result;
+use crate::model::{Key, Tenant, Times};
+use crate::pipe::{Page, Reject, Vector, Visit, Walk};
+
+/// What is taken out of an archive; the default is everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Selection {
+    /// Only these tenants; `None` is all.
+    pub tenants: Option<BTreeSet<Tenant>>,
+    /// No vectors.
+    pub without_vectors: bool,
+    /// Not these named vectors.
+    pub left_out: BTreeSet<String>,
+    /// How many numbers a vector must have, by name, empty for the one without; an object whose vector has another
+    /// number of them is handed out as one that cannot be read.
+    pub dimensions: BTreeMap<String, usize>,
+}
+
+impl Selection {
+    fn is_everything(&self) -> bool {
+        *self == Selection::default()
+    }
+
+    fn has(&self, tenant: &Tenant) -> bool {
+        self.tenants
+            .as_ref()
+            .is_none_or(|tenants| tenants.contains(tenant))
+    }
+
+    /// False if nothing of the frame is taken out, as far as its entry shows.
+    pub(super) fn touches(&self, frame: &Frame) -> bool {
+        let (Some(tenants), Some(first), Some(last)) = (&self.tenants, &frame.first, &frame.last)
+        else {
+            return true;
+        };
+        let (first, last) = (&first.0.tenant, &last.0.tenant);
+        first > last || tenants.range(first..=last).next().is_some()
+    }
+
+    /// The part of a page that is taken out.
+    pub(super) fn of(self: &Arc<Self>, mut page: Page) -> Result<Page> {
+        if self.is_everything() || page.keys.is_empty() {
+            return Ok(page);
+        }
+        page.keys.retain(|key| self.has(&key.tenant));
+        page.unreadable = self.misfits(&*page.objects)?;
+        let unfit: HashSet<Key> = page
+            .unreadable
+            .iter()
+            .map(|unfit| unfit.key.clone())
+            .collect();
+        page.keys.retain(|key| !unfit.contains(key));
+        page.objects = Arc::new(Selected {
+            objects: page.objects,
+            selection: self.clone(),
+            unfit,
+        });
+        Ok(page)
+    }
+
+    fn misfits(&self, objects: &dyn Walk) -> Result<Vec<Reject>> {
+        if self.dimensions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut measure = Measure {
+            selection: self,
+            key: None,
+            misfits: Vec::new(),
+        };
+        objects.walk(&mut measure)?;
+        Ok(measure.misfits)
+    }
+
+    fn takes_vector(&self, name: Option<&str>) -> bool {
+        !self.without_vectors && name.is_none_or(|name| !self.left_out.contains(name))
+    }
+}
+
+/// How many numbers a vector has; of a multi-vector, each row.
+pub fn dimensions(vector: Vector<'_>) -> usize {
+    match vector {
+        Vector::Single(bytes) => bytes.len() / 4,
+        Vector::Multi { dimensions, .. } => dimensions,
+        // Lines show bytes, whatever their spelling.
+        Vector::Json(_) => 0,
+    }
+}
+
+/// Finds the objects whose vectors are of another length than they must be.
+struct Measure<'a> {
+    selection: &'a Selection,
+    key: Option<Key>,
+    misfits: Vec<Reject>,
+}
+
+impl Visit for Measure<'_> {
+    fn object(&mut self, key: &Key, _: Times) -> Result<()> {
+        self.key = self.selection.has(&key.tenant).then(|| key.clone());
+        Ok(())
+    }
+
+    fn property(&mut self, _: &str, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    fn vector(&mut self, name: Option<&str>, vector: Vector<'_>) -> Result<()> {
+        let Some(wanted) = self.selection.dimensions.get(name.unwrap_or_default()) else {
+            return Ok(());
+        };
+        let found = dimensions(vector);
+        if found == *wanted || !self.selection.takes_vector(name) {
+            return Ok(());
+        }
+        // One misfit is enough.
+        if let Some(key) = self.key.take() {
+            let which = name.map_or("its vector".to_owned(), |name| {
+                format!("its vector `{name}`")
+            });
+            let reason = format!(
+                "{which} has {found} numbers, those of the collection have {wanted}; it was not sent"
+            );
+            self.misfits.push(Reject { key, reason });
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The objects of a page that are taken out.
+struct Selected {
+    objects: Arc<dyn Walk>,
+    selection: Arc<Selection>,
+    unfit: HashSet<Key>,
+}
+
+impl Walk for Selected {
+    fn walk(&self, visit: &mut dyn Visit) -> Result<()> {
+        self.objects.walk(&mut Sieve {
+            of: self,
+            visit,
+            is_taken: false,
+        })
+    }
+}
+
+/// Passes on what is selected.
+struct Sieve<'a> {
+    of: &'a Selected,
+    visit: &'a mut dyn Visit,
+    is_taken: bool,
+}
+
+impl Visit for Sieve<'_> {
+    fn object(&mut self, key: &Key, times: Times) -> Result<()> {
+        self.is_taken = self.of.selection.has(&key.tenant) && !self.of.unfit.contains(key);
+        match self.is_taken {
+            true => self.visit.object(key, times),
+            false => Ok(()),
+        }
+    }
+
+    fn property(&mut self, name: &str, json: &str) -> Result<()> {
+        match self.is_taken {
+            true => self.visit.property(name, json),
+            false => Ok(()),
+        }
+    }
+
+    fn vector(&mut self, name: Option<&str>, vector: Vector<'_>) -> Result<()> {
+        match self.is_taken && self.of.selection.takes_vector(name) {
+            true => self.visit.vector(name, vector),
+            false => Ok(()),
+        }
+    }
+
+    fn end(&mut self) -> Result<()> {
+        match self.is_taken {
+            true => self.visit.end(),
+            false => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Tenants: chosen, woken and put back, with their states, and what is owed to them.
+
+use elysiactl::commands::{Inactive, Session, backup, cancel_job, restore};
+use elysiactl::error::Kind;
+use elysiactl::sandbox::{Activity, Rule, Sandbox, Settings, When};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::common::{backup_request, post, restore_request, session, unavailable};
+
+/// `count` tenants `t000`, `t001`, … of three objects each; every third is inactive, and all from the thirtieth on.
+async fn with_tenants(count: usize) -> Sandbox {
+    let sandbox = Sandbox::start(Settings::default()).await.unwrap();
+    let definition = json!({"class": "Kind", "vectorizer": "none", "properties": [{"name": "n", "dataType": ["int"]}],
+        "multiTenancyConfig": {"enabled": true, "autoTenantCreation": true, "autoTenantActivation": false}});
+    sandbox.store().create(&definition).unwrap();
+    let names: Vec<String> = (0..count).map(|number| format!("t{number:03}")).collect();
+    let objects: Vec<Value> = names
+        .iter()
+        .flat_map(|name| (1..=3).map(move |id| json!({"class": "Kind", "tenant": name, "id": Uuid::from_u128(id), "properties": {"n": id as u32}})))
+        .collect();
+    let (address, body) = (sandbox.addr(), json!({"objects": objects}).to_string());
+    let reply = tokio::task::spawn_blocking(move || post(address, "/v1/batch/objects", &body));
+    assert!(!reply.await.unwrap().contains("FAILED"));
+    let is_asleep = |number: &usize| number.is_multiple_of(3) || *number >= 30;
+    for name in (0..count).filter(is_asleep).map(|number| &names[number]) {
+        sandbox.store().set_activity("Kind", name, Activity::Cold);
+    }
+    sandbox
+}
+
+fn owed(session: &Session) -> usize {
+    let jobs = session.state.jobs().unwrap();
+    let owed = jobs.iter().map(|job| {
+        let path = session.state.folder(&job.id).join("obligations.json");
+        let text = std::fs::read_to_string(path).unwrap_or_else(|_| r#"{"obligations":[]}"#.into());
+        let value: Value = serde_json::from_str(&text).unwrap();
+        value["obligations"].as_array().unwrap().len()
+    });
+    owed.sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn inactive_tenants_are_woken_eight_at_a_time_put_back_and_come_back_inactive() {
+    let sandbox = with_tenants(50).await;
+    let before = sandbox.store().tenants("Kind");
+    let folder = tempfile::tempdir().unwrap();
+    let session = session(&folder.path().join("state"));
+    let mut request = backup_request(&sandbox.connection(), "Kind", &folder.path().join("out"));
+    let refused = backup(&session, &request).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::SourceRefused);
+    request.inactive = Inactive::Wake;
+    let saved = backup(&session, &request).await.unwrap();
+    assert_eq!(
+        (saved.exit_code, saved.tally.accepted),
+        (0, 150),
+        "{saved:?}"
+    );
+    assert_eq!(sandbox.store().tenants("Kind"), before);
+    assert_eq!(owed(&session), 0);
+    let archive = saved.archive.unwrap();
+    let back = restore(
+        &session,
+        &restore_request(&sandbox.connection(), &archive, Some("Copy")),
+    )
+    .await
+    .unwrap();
+    assert_eq!((back.exit_code, back.tally.accepted), (0, 150), "{back:?}");
+    assert_eq!(sandbox.store().tenants("Copy"), before);
+    assert!(sandbox.store().dump("Copy") == sandbox.store().dump("Kind"));
+    let definition = sandbox.store().definition("Copy").unwrap();
+    assert_eq!(definition["multiTenancyConfig"]["autoTenantCreation"], true);
+    sandbox.stop().await;
+}
+
+/// A backup that wakes tenants and whose server answers no third page.
+async fn broken_backup(
+    sandbox: &Sandbox,
+    session: &mut Session,
+    out: &std::path::Path,
+) -> elysiactl::commands::BackupRequest {
+    let mut request = backup_request(&sandbox.connection(), "Kind", out);
+    request.inactive = Inactive::Wake;
+    // From some moment on nothing works any more, not even putting tenants back.
+    sandbox.faults().add(Rule::new(
+        "GET",
+        "/v1/objects",
+        When::Nth(9..=10_000),
+        unavailable(),
+    ));
+    sandbox.faults().add(Rule::new(
+        "GET",
+        "/v1/schema/Kind/tenants/",
+        When::Always,
+        unavailable(),
+    ));
+    session.policy.patience = Some(std::time::Duration::from_millis(50));
+    let error = backup(session, &request).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Exhausted, "{error}");
+    assert_eq!(owed(session), 1, "what was woken is owed");
+    sandbox.faults().clear();
+    request
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tenants_left_awake_by_a_broken_backup_are_put_back_by_its_resume() {
+    let sandbox = with_tenants(50).await;
+    let before = sandbox.store().tenants("Kind");
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = session(&folder.path().join("state"));
+    let request = broken_backup(&sandbox, &mut session, &folder.path().join("out")).await;
+    assert_ne!(sandbox.store().tenants("Kind"), before);
+    let saved = backup(&session, &request).await.unwrap();
+    assert_eq!(
+        (saved.exit_code, saved.tally.accepted),
+        (0, 150),
+        "{saved:?}"
+    );
+    assert_eq!(sandbox.store().tenants("Kind"), before);
+    let archive = elysiactl::archive::Archive::open(&saved.archive.unwrap()).unwrap();
+    let cold = archive
+        .tenants()
+        .iter()
+        .filter(|tenant| tenant.status == "COLD");
+    assert_eq!(cold.count(), 30, "the archive has the states from before");
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tenants_left_awake_by_a_broken_backup_are_put_back_by_its_cancellation() {
+    let sandbox = with_tenants(50).await;
+    let before = sandbox.store().tenants("Kind");
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = session(&folder.path().join("state"));
+    let request = broken_backup(&sandbox, &mut session, &folder.path().join("out")).await;
+    let job = session.state.jobs().unwrap().remove(0).id;
+    cancel_job(&session, &job, &request.connection, false)
+        .await
+        .unwrap();
+    assert_eq!(sandbox.store().tenants("Kind"), before);
+    assert!(session.state.jobs().unwrap().is_empty());
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn offloaded_tenants_are_listed_and_the_rest_is_saved_and_restored() {
+    let sandbox = with_tenants(6).await;
+    sandbox
+        .store()
+        .set_activity("Kind", "t001", Activity::Frozen);
+    let folder = tempfile::tempdir().unwrap();
+    let session = session(&folder.path().join("state"));
+    let mut request = backup_request(&sandbox.connection(), "Kind", &folder.path().join("out"));
+    request.inactive = Inactive::Wake;
+    let saved = backup(&session, &request).await.unwrap();
+    assert_eq!(
+        (saved.exit_code, saved.tally.accepted),
+        (3, 15),
+        "{saved:?}"
+    );
+    assert!(
+        saved.notes.iter().any(|note| note.contains("t001")),
+        "{:?}",
+        saved.notes
+    );
+    let back = restore(
+        &session,
+        &restore_request(&sandbox.connection(), &saved.archive.unwrap(), Some("Copy")),
+    )
+    .await
+    .unwrap();
+    assert_eq!((back.exit_code, back.tally.accepted), (3, 15), "{back:?}");
+    assert!(!sandbox.store().tenants("Copy").contains_key("t001"));
+    for job in session.state.jobs().unwrap() {
+        let path = session.state.folder(&job.id).join("report.json");
+        let report: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let lost = report["not_restored"].as_array().unwrap();
+        let says = |word: &str| lost.iter().any(|one| one.as_str().unwrap().contains(word));
+        assert!(
+            says("t001") && says("creation and update times"),
+            "{report:#}"
+        );
+        let zero = json!({"tenant": "t000", "status": "COLD", "objects": 3, "rejected": 0});
+        assert_eq!(report["tenants"][0], zero);
+        assert!(report["archive"]["digest"].is_string());
+        assert_eq!(report["rejects"]["count"], 0);
+    }
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tenants_are_chosen_by_name_and_pattern_on_both_ways() {
+    let sandbox = with_tenants(30).await;
+    let folder = tempfile::tempdir().unwrap();
+    let session = session(&folder.path().join("state"));
+    let mut request = backup_request(&sandbox.connection(), "Kind", &folder.path().join("out"));
+    (request.inactive, request.tenants) = (Inactive::Wake, vec!["t01*".into(), "t002".into()]);
+    let saved = backup(&session, &request).await.unwrap();
+    assert_eq!(
+        (saved.exit_code, saved.tally.accepted),
+        (0, 33),
+        "{saved:?}"
+    );
+    let archive = saved.archive.unwrap();
+    let mut back = restore_request(&sandbox.connection(), &archive, Some("Copy"));
+    back.tenants = vec!["t01?".into()];
+    let outcome = restore(&session, &back).await.unwrap();
+    assert_eq!(
+        (outcome.exit_code, outcome.tally.accepted),
+        (0, 30),
+        "{outcome:?}"
+    );
+    let made = sandbox.store().tenants("Copy");
+    let mut expected = sandbox.store().tenants("Kind");
+    expected.retain(|name, _| name.starts_with("t01"));
+    assert_eq!(made, expected);
+    back.tenants = vec!["nobody*".into()];
+    back.name = Some(elysiactl::model::CollectionName::parse("Other").unwrap());
+    assert_eq!(
+        restore(&session, &back).await.unwrap_err().kind(),
+        Kind::NotFound
+    );
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn automation_of_a_collection_merged_into_is_off_during_the_load_and_back_afterwards() {
+    let sandbox = with_tenants(6).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = session(&folder.path().join("state"));
+    let mut request = backup_request(&sandbox.connection(), "Kind", &folder.path().join("out"));
+    request.inactive = Inactive::Wake;
+    let archive = backup(&session, &request).await.unwrap().archive.unwrap();
+    let flag = || {
+        sandbox.store().definition("Kind").unwrap()["multiTenancyConfig"]["autoTenantCreation"]
+            .clone()
+    };
+    let mut back = restore_request(&sandbox.connection(), &archive, None);
+    back.merge = true;
+    for name in ["t000", "t003"] {
+        sandbox.store().set_activity("Kind", name, Activity::Hot);
+    }
+    sandbox.faults().add(Rule::new(
+        "POST",
+        "/v1/batch/objects",
+        When::Always,
+        unavailable(),
+    ));
+    session.policy.patience = Some(std::time::Duration::from_millis(50));
+    assert_eq!(
+        restore(&session, &back).await.unwrap_err().kind(),
+        Kind::Exhausted
+    );
+    assert_eq!(flag(), false);
+    sandbox.faults().clear();
+    let outcome = restore(&session, &back).await.unwrap();
+    assert_eq!(outcome.exit_code, 0, "{outcome:?}");
+    assert_eq!(flag(), true);
+    assert_eq!(owed(&session), 0);
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_tenants_are_counted_by_one_request() {
+    let sandbox = with_tenants(150).await;
+    for number in 0..150 {
+        let name = format!("t{number:03}");
+        sandbox.store().set_activity("Kind", &name, Activity::Hot);
+    }
+    // Two before and two after.
+    let fifth = Rule::new("POST", "/v1/graphql", When::Nth(5..=1_000), unavailable());
+    sandbox.faults().add(fifth);
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = session(&folder.path().join("state"));
+    session.policy.patience = Some(std::time::Duration::from_millis(50));
+    let request = backup_request(&sandbox.connection(), "Kind", &folder.path().join("out"));
+    let saved = backup(&session, &request).await.unwrap();
+    assert_eq!((saved.exit_code, saved.tally.accepted), (0, 450));
+    sandbox.stop().await;
+}
