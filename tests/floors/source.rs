@@ -155,13 +155,19 @@ pub fn test_modules(files: &[(String, String)]) -> Vec<String> {
             if let [first, name, end, ..] = &tokens[at + TEST_MARK.len()..]
                 && (first.text.as_str(), end.text.as_str()) == ("mod", ";")
             {
-                let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+                let folder = folder_of_modules(path);
                 found.push(format!("{folder}/{}.rs", name.text));
                 found.push(format!("{folder}/{}/", name.text));
             }
         }
     }
     found
+}
+
+/// Where the modules lie that a file declares: beside `mod.rs`, else in the folder of its name.
+fn folder_of_modules(path: &str) -> &str {
+    let stem = path.strip_suffix(".rs").unwrap_or(path);
+    stem.strip_suffix("/mod").unwrap_or(stem)
 }
 
 const TEST_MARK: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
