@@ -86,16 +86,16 @@ pub(super) fn complete(folder: &JobFolder, account: &Account<'_>) -> Result<()> 
     folder.write_report(&format!("{report:#}\n"))
 }
 
-/// Objects of each tenant in the archive, and how many of them were refused; null where there are no tenants.
+/// Objects of each tenant in the archive with their digest, and how many of them were refused; null where there are no tenants.
 fn tenants(account: &Account<'_>, rejects: &Rejects) -> Value {
     let Some(trailer) = account.archive.trailer() else {
         return Value::Null;
     };
-    let counts: BTreeMap<&str, u64> = trailer
+    let held: BTreeMap<&str, _> = trailer
         .integrity
         .tenants
         .iter()
-        .map(|entry| (entry.tenant.as_str(), entry.count))
+        .map(|entry| (entry.tenant.as_str(), entry))
         .collect();
     if trailer.tenants.is_empty() {
         return Value::Null;
@@ -109,9 +109,14 @@ fn tenants(account: &Account<'_>, rejects: &Rejects) -> Value {
         .iter()
         .filter(|tenant| is_chosen(&tenant.name))
         .map(|tenant| {
-            let objects = counts.get(tenant.name.as_str()).unwrap_or(&0);
-            let rejected = rejects.by_tenant.get(&tenant.name).unwrap_or(&0);
-            json!({"tenant": tenant.name, "status": tenant.status, "objects": objects, "rejected": rejected})
+            let held = held.get(tenant.name.as_str());
+            json!({
+                "tenant": tenant.name,
+                "status": tenant.status,
+                "objects": held.map_or(0, |held| held.count),
+                "digest": held.map(|held| held.digest),
+                "rejected": rejects.by_tenant.get(&tenant.name).unwrap_or(&0),
+            })
         })
         .collect()
 }

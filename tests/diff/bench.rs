@@ -162,13 +162,23 @@ impl Bench {
 
     /// An archive of a collection.
     pub async fn back_up(&self, name: &str, format: Format, codec: Codec) -> PathBuf {
+        let layout = (format, codec);
+        self.back_up_with(name, layout, Inactive::LeaveOut).await
+    }
+
+    pub async fn back_up_with(
+        &self,
+        name: &str,
+        (format, codec): (Format, Codec),
+        inactive: Inactive,
+    ) -> PathBuf {
         let folder = self
             .folder
             .path()
             .join(format!("{}{}", format.name(), codec.name()));
         let mut request = common::backup_request(&common::rest(&self.sandbox), name, &folder);
         (request.format, request.codec) = (format, codec);
-        request.inactive = Inactive::LeaveOut;
+        request.inactive = inactive;
         let saved = backup(&self.session(), &request).await.unwrap();
         saved.archive.unwrap()
     }

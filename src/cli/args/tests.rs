@@ -213,7 +213,7 @@ fn what_is_not_served_yet_is_refused_by_name_and_not_in_help() {
         ("col backup A --where x", "--where"),
         ("col backup A --format parquet", "--format parquet"),
         ("col clear A --where x", "--where"),
-        ("col restore f --skip-vectors", "--skip-vectors"),
+        ("col restore f --skip-references", "--skip-references"),
     ];
     for (words, flag) in cases {
         assert_eq!(

@@ -117,7 +117,6 @@ pub async fn backup_into(
         .await;
     verb.put_tenants_back(&outcome).await?;
     if let Ok(summary) = &outcome {
-        verified::report_tenants(&verb.folder)?;
         verb.complete_report(&summary.notes)?;
         verb.put_papers_beside()?;
     }

@@ -13,21 +13,6 @@ use crate::event::Event;
 use crate::journal::JobFolder;
 use crate::storage::Storage;
 
-/// Adds count and digest per tenant to the report.
-pub(super) fn report_tenants(folder: &JobFolder) -> Result<()> {
-    let state = folder.state()?;
-    let Some(path) = state.archives.first() else {
-        return Ok(());
-    };
-    let archive = Archive::open(Path::new(path))?;
-    let Some(trailer) = archive.trailer() else {
-        return Ok(());
-    };
-    let integrity = &trailer.integrity;
-    add_to_report(folder, "digest", json!(integrity.digest))?;
-    add_to_report(folder, "tenants", json!(integrity.tenants))
-}
-
 /// The name of the job's archive at its destination.
 pub(super) fn archive_name(folder: &JobFolder) -> Result<String> {
     let archives = folder.state()?.archives;
