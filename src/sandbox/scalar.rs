@@ -17,10 +17,12 @@ pub(super) fn text(out: &mut String, value: &Json<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// Integers are f64 inside, but only those spelled as an i64 are accepted.
+/// Integers are f64 inside, but only those spelled as an i64 are accepted, or f64 that one can be made of.
 pub(super) fn int(out: &mut String, value: &Json<'_>) -> Result<(), String> {
+    const BOUND: f64 = -(i64::MIN as f64);
     if let Json::Float(number) = value
         && number.fract() == 0.0
+        && (-BOUND..BOUND).contains(number)
     {
         write::float64(out, *number);
         return Ok(());

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use elysiactl::archive::Format;
-use elysiactl::commands::{Inactive, Comparison, Outcome, backup, restore, verify_live};
+use elysiactl::commands::{Comparison, Inactive, Outcome, backup, restore, verify_live};
 use elysiactl::format::Codec;
 use elysiactl::sandbox::{Activity, Doom, RequestInfo, Snapshot};
 use serde_json::{Value, json};

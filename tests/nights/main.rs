@@ -197,7 +197,10 @@ fn a_night_that_is_interrupted_at_every_turn_comes_to_its_end() {
         assert!(run < 30, "the night is stuck: {codes:?}");
         let rule = Rule::any(When::Nth(13..=u64::MAX), Fault::ResetBefore);
         world.sandbox.faults().add(rule);
-        let ended = world.run(&format!("{CRON} --retry-for 1ms"));
+        let ended = world.run(&format!(
+            "{} --retry-for 1ms",
+            CRON.replace("--verify ", "")
+        ));
         world.sandbox.faults().clear();
         codes.push(ended.code.unwrap());
         match ended.code {

@@ -7,7 +7,7 @@ use elysiactl::model::Definition;
 use elysiactl::sandbox::{Sandbox, Settings};
 use serde_json::{Value, json};
 
-use crate::common::{backup_request, restore_request, sandbox_with, session, unavailable};
+use crate::common::{self, backup_request, restore_request, sandbox_with, session, unavailable};
 
 /// Restores the sample collection as `Copy` into a server of that version, the definition asked to be otherwise.
 async fn reshaped(
@@ -148,7 +148,7 @@ async fn a_reshaped_restore_is_gone_on_with_by_its_id_alone() {
     let mut session = session(&folder.path().join("state"));
     let saved = backup_request(&source.connection(), "Article", &folder.path().join("out"));
     let archive = backup(&session, &saved).await.unwrap().archive.unwrap();
-    let mut request = restore_request(&source.connection(), &archive, Some("Copy"));
+    let mut request = restore_request(&common::rest(&source), &archive, Some("Copy"));
     request.reshape = patch(json!({"description": "moved"}));
     let broken = Rule::new(
         "POST",
