@@ -79,13 +79,13 @@ async fn broken_backup(
     session: &mut Session,
     out: &std::path::Path,
 ) -> elysiactl::commands::BackupRequest {
-    let mut request = backup_request(&common::rest(&sandbox), "Kind", out);
+    let mut request = backup_request(&common::rest(sandbox), "Kind", out);
     request.inactive = Inactive::Wake;
     // From some moment on nothing works any more, not even putting tenants back.
     sandbox.faults().add(Rule::new(
         "GET",
         "/v1/objects",
-        When::Nth(9..=10_000),
+        When::Nth(30..=10_000),
         unavailable(),
     ));
     sandbox.faults().add(Rule::new(
