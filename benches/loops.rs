@@ -1,4 +1,4 @@
-//! The inner loops: a reply to lines, lines to frames, lines to requests, a commit.
+//! The inner loops: a page to lines, lines to a frame, lines to a digest, a batch into the journal.
 
 use std::hint::black_box;
 
@@ -6,6 +6,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use elysiactl::format::{
     Both, Codec, Digester, Encoder, Framing, LineWriter, Lines, Shape, Vectors,
 };
+use elysiactl::job::{Cursor, Identity, JobKind, Receipt, Spec, Step, Tuning};
+use elysiactl::journal::{Entry, StateDir, StoreKind};
 use elysiactl::model::{Definition, Key, ObjectId, Times};
 use elysiactl::pipe::{Vector, Visit, Walk};
 
@@ -127,5 +129,53 @@ fn decode(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(loops, encode, compress, decode);
+/// A batch of a thousand ids, as one durable commit of each journal.
+fn commit(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("commit 1,000 ids");
+    for kind in [StoreKind::Sled, StoreKind::File] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = StateDir::open(folder.path()).expect("a state directory");
+        let spec = Spec {
+            identity: Identity::of(JobKind::Backup, "A", "/b"),
+            tuning: Tuning::default(),
+        };
+        let job = state.create_with(&spec, kind, |_| Ok(())).expect("a job");
+        let mut store = job.open_store().expect("a journal").store;
+        let mut seq = 0;
+        group.bench_function(kind.to_string(), |bencher| {
+            bencher.iter(|| {
+                store.append(&[batch(seq)]).expect("a commit");
+                seq += 1;
+            });
+        });
+    }
+    group.finish();
+}
+
+fn batch(seq: u64) -> Entry {
+    let first = u128::from(seq) * OBJECTS as u128;
+    let keys: Vec<Key> = (0..OBJECTS as u128)
+        .map(|at| Key::of(ObjectId::from_u128(first + at + 1)))
+        .collect();
+    let receipt = Receipt {
+        lane: 0,
+        seq,
+        place: None,
+        count: OBJECTS as u32,
+        bytes: 1 << 20,
+        span: keys.first().cloned().zip(keys.last().cloned()),
+        hash: [7; 32],
+        accepted: OBJECTS as u32,
+        rejected: 0,
+        rejects_length: 0,
+        tenants: Vec::new(),
+    };
+    let end = keys.last().cloned().map_or(Cursor::Start, Cursor::After);
+    Entry {
+        step: Step::Committed(0, Box::new(receipt), end),
+        keys,
+    }
+}
+
+criterion_group!(loops, encode, compress, decode, commit);
 criterion_main!(loops);

@@ -201,6 +201,10 @@ impl Run {
             if wants("ids") {
                 self.clustered_ids(table);
             }
+        }
+        // Apart: what is read while a server still sorts what was written is no measure of reading.
+        for round in 1..=self.args.rounds {
+            eprintln!("writing, round {round} of {}", self.args.rounds);
             if wants("load") {
                 self.write(
                     table,

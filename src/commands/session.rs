@@ -368,10 +368,21 @@ fn report(state: &State, summary: &Summary) -> String {
         "batches": summary.tally.batches,
         "retries": state.retries,
         "batches_repeated": state.repeats,
+        "peak_memory_bytes": peak_memory(),
         "notes": summary.notes,
         "archives": state.archives,
     });
     format!("{report:#}\n")
+}
+
+/// The most memory that this run has held, in bytes; none where the system does not tell.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 /// Adds a member to the report of a job that has one, or replaces it.

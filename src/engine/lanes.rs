@@ -13,6 +13,7 @@ use super::committer::Committer;
 use super::pace::{self, Brake, Pace};
 use super::{Context, stop};
 use crate::error::{Error, Kind, Result};
+use crate::event::Event;
 use crate::job::{Job, Lane};
 use crate::journal::KeptIds;
 use crate::pipe::{Sink, Source};
@@ -67,11 +68,18 @@ impl<S: Source, K: Sink> Shared<S, K> {
         self.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fewer lanes for large pages, so that all in flight stay within the budget; a chosen number is kept.
+    /// Fewer lanes for large pages, so that all in flight stay within the budget, which is said; a chosen number is kept.
     pub fn fit(&self, page_bytes: usize) {
-        let affordable = pace::in_flight(&self.context.tuning) / (page_bytes * K::FOOTPRINT).max(1);
-        if !self.is_chosen {
-            self.workers.fetch_min(affordable.max(1), Ordering::Relaxed);
+        if self.is_chosen {
+            return;
+        }
+        let lane = (page_bytes * K::FOOTPRINT).max(1);
+        let affordable = pace::in_flight(&self.context.tuning).div_ceil(lane).max(1);
+        let before = self.workers.fetch_min(affordable, Ordering::Relaxed);
+        if affordable < before {
+            self.context.reporter.event(&Event::Warning(&format!(
+                "objects are large: {affordable} lanes at once instead of {before}, to stay within the memory for pages (--max-memory)"
+            )));
         }
     }
 
@@ -97,6 +105,11 @@ pub(super) async fn move_all<S: Source, K: Sink>(
         .get("expected")
         .and_then(|total| total.parse().ok());
     let workers = workers::<K>(context, total);
+    if pace::is_narrow(&context.tuning) {
+        context.reporter.event(&Event::Warning(
+            "pages are smaller than they are best, to stay within --max-memory",
+        ));
+    }
     let shared = Arc::new(Shared {
         source,
         sink,

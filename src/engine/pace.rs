@@ -20,6 +20,11 @@ pub(super) fn in_flight(tuning: &Tuning) -> usize {
     BYTES_IN_FLIGHT.min((tuning.max_memory / 4) as usize)
 }
 
+/// True if the memory that was allowed makes pages smaller.
+pub(super) fn is_narrow(tuning: &Tuning) -> bool {
+    in_flight(tuning) < BYTES_IN_FLIGHT
+}
+
 /// The size of one lane's next page.
 #[derive(Clone, Debug)]
 pub(super) struct Pace {

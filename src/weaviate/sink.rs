@@ -3,10 +3,11 @@
 //! A batch is one upsert of complete objects, so repeating it changes nothing (but times). Results are read per
 //! object; a batch that is refused as a whole is split down to the object that is to blame. What gRPC refused is offered
 //! over REST, which takes some values that gRPC does not. What was refused then is read back: FAILED does not mean that it
-//! was not stored. From time to time, and after every lost connection, the
-//! incarnation is checked: a collection that was dropped would be rebuilt by auto-schema, with SUCCESS for all.
+//! was not stored. From time to time, and after every lost connection, the incarnation is checked: a collection that was dropped would be rebuilt by auto-schema, with SUCCESS for all.
 
-use std::collections::BTreeSet;
+mod batch;
+mod lead;
+
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,26 +15,25 @@ use std::time::{Duration, Instant};
 
 use super::api::Collection;
 use super::client::{Client, Role};
-use super::grpc::{Grpc, Method};
+use super::grpc::Method;
 use super::incarnation::{Incarnation, replaced};
 use super::outcomes::{Outcome, of_grpc, of_rest};
 use super::properties::PropertyRules;
-use super::request::{Language, Request, RequestWriter};
+use super::request::{Language, RequestWriter};
 use super::schema::definitions_match;
 use crate::error::{Error, Reaction, Result};
-use crate::job::{Lane, LaneId, Receipt};
-use crate::model::{CollectionName, Definition, Key, Times};
-use crate::pipe::{Appetite, Applied, Page, Reject, Sink, Vector, Visit, Walk};
+use crate::job::Lane;
+use crate::model::{CollectionName, Definition, Key};
+use crate::pipe::{Appetite, Applied, Page, Sink};
+use batch::{Only, applied};
+use lead::Lead;
+
+pub use batch::Batch;
 
 /// How long the last look at the collection is trusted.
 const INCARNATION_IS_FRESH: Duration = Duration::from_secs(30);
-/// A batch refused alike this often is taken to hold the reason itself.
-const SUSPECT_TRIES: u32 = 3;
 /// So often a suspected object fails while another one is taken before it is refused.
 const TRIALS: u32 = 6;
-
-/// So many objects of a batch are tried until one shows where gRPC leads.
-const PROBES: usize = 4;
 
 /// One collection, written.
 pub struct CollectionSink {
@@ -47,34 +47,6 @@ pub struct CollectionSink {
     /// Objects that the server took so far.
     accepted: AtomicU64,
     grpc_leads: tokio::sync::Mutex<Lead>,
-}
-
-/// Where gRPC leads, by the effect of what was sent over it.
-#[derive(Debug, PartialEq)]
-enum Lead {
-    Unknown,
-    /// To the server that REST leads to.
-    Here,
-    /// To another one; how that was seen.
-    Elsewhere(String),
-}
-
-/// A request being gathered.
-pub struct Batch {
-    lane: LaneId,
-    seq: u64,
-    request: Request,
-    /// The same objects, for a request in the other language.
-    pages: Vec<Arc<dyn Walk>>,
-    /// What gRPC refused, offered over REST.
-    second: Option<Box<Batch>>,
-    /// Accounted for: by a split, by an earlier try, or never sendable.
-    settled: Vec<Option<Outcome>>,
-    read_back: usize,
-    suspicion: Option<(String, u32)>,
-    /// How many objects the server had taken in all when nothing of this batch was last taken.
-    accepted_at_failure: Option<u64>,
-    unreadable: Vec<Reject>,
 }
 
 impl CollectionSink {
@@ -234,51 +206,6 @@ impl CollectionSink {
         Ok(())
     }
 
-    /// Before gRPC takes whole batches, it takes an object alone, and REST must show it: two servers with the same empty
-    /// collection look alike until then, and so does a copy. The other lanes wait.
-    async fn prove_grpc(&self, batch: &mut Batch) -> Result<()> {
-        let Some(grpc) = self.client.grpc() else {
-            return Ok(());
-        };
-        let mut lead = self.grpc_leads.lock().await;
-        for index in batch.unsettled().into_iter().rev().flatten().take(PROBES) {
-            if *lead != Lead::Unknown {
-                break;
-            }
-            *lead = self.follow_grpc(grpc, batch, index).await?;
-        }
-        match &*lead {
-            Lead::Elsewhere(seen) => Err(self.client.leads_elsewhere(grpc, seen)),
-            Lead::Unknown | Lead::Here => Ok(()),
-        }
-    }
-
-    /// Stores an object over gRPC and looks for it over REST. That says nothing if it is refused, or was there before
-    /// just as it is: the server then leaves it alone.
-    async fn follow_grpc(&self, grpc: &Grpc, batch: &mut Batch, index: usize) -> Result<Lead> {
-        let key = batch.request.key(index).clone();
-        let Some(before) = unless_to_blame(self.client.times(&self.name, &key).await)? else {
-            return Ok(Lead::Unknown);
-        };
-        let sent = self.send(batch, index..index + 1).await;
-        if unless_to_blame(sent)?.is_none() || batch.settled[index] != Some(Outcome::Accepted) {
-            return Ok(Lead::Unknown);
-        }
-        let after = self.client.times(&self.name, &key).await?;
-        if after.is_none() {
-            let seen = format!("it took object {key}, which is not there over REST");
-            return Ok(Lead::Elsewhere(seen));
-        }
-        if after != before {
-            return Ok(Lead::Here);
-        }
-        let shown = self.client.times_over_grpc(grpc, &self.name, &key).await?;
-        Ok(match shown.is_none() || shown == after {
-            true => Lead::Unknown,
-            false => Lead::Elsewhere(format!("it shows object {key} with other times")),
-        })
-    }
-
     fn language(&self) -> Language {
         match self.client.has_grpc() {
             true => Language::Grpc,
@@ -359,17 +286,6 @@ impl CollectionSink {
     }
 }
 
-/// Nothing if the object itself may be to blame for the failure: it is judged with its batch.
-fn unless_to_blame<T>(done: Result<T>) -> Result<Option<T>> {
-    match done {
-        Err(error) => match error.reaction() {
-            Reaction::Suspect | Reaction::Split | Reaction::TooLarge => Ok(None),
-            _ => Err(error),
-        },
-        Ok(done) => Ok(Some(done)),
-    }
-}
-
 /// The first half on top: objects are settled in order.
 fn halve(range: Range<usize>, ranges: &mut Vec<Range<usize>>) {
     let middle = range.start + range.len() / 2;
@@ -377,121 +293,11 @@ fn halve(range: Range<usize>, ranges: &mut Vec<Range<usize>>) {
     ranges.push(range.start..middle);
 }
 
-/// Visits the wanted objects alone.
-struct Only<'a> {
-    wanted: &'a BTreeSet<Key>,
-    is_wanted: bool,
-    visit: &'a mut dyn Visit,
-}
-
-impl Visit for Only<'_> {
-    fn object(&mut self, key: &Key, times: Times) -> Result<()> {
-        self.is_wanted = self.wanted.contains(key);
-        match self.is_wanted {
-            true => self.visit.object(key, times),
-            false => Ok(()),
-        }
-    }
-
-    fn property(&mut self, name: &str, json: &str) -> Result<()> {
-        match self.is_wanted {
-            true => self.visit.property(name, json),
-            false => Ok(()),
-        }
-    }
-
-    fn vector(&mut self, name: Option<&str>, vector: Vector<'_>) -> Result<()> {
-        match self.is_wanted {
-            true => self.visit.vector(name, vector),
-            false => Ok(()),
-        }
-    }
-
-    fn end(&mut self) -> Result<()> {
-        match self.is_wanted {
-            true => self.visit.end(),
-            false => Ok(()),
-        }
-    }
-}
-
-fn span(request: &Request) -> Option<(Key, Key)> {
-    let mut keys = request.keys();
-    let first = keys.next()?;
-    let last = keys.next_back().unwrap_or(first);
-    Some((first.clone(), last.clone()))
-}
-
-impl Batch {
-    fn new(language: Language, lane: LaneId, seq: u64) -> Self {
-        Batch {
-            lane,
-            seq,
-            request: Request::new(language),
-            pages: Vec::new(),
-            second: None,
-            settled: Vec::new(),
-            read_back: 0,
-            suspicion: None,
-            accepted_at_failure: None,
-            unreadable: Vec::new(),
-        }
-    }
-
-    fn rejected(&self) -> BTreeSet<Key> {
-        let outcomes = self.request.keys().zip(&self.settled);
-        outcomes
-            .filter(|(_, outcome)| matches!(outcome, Some(Outcome::Rejected(_))))
-            .map(|(key, _)| key.clone())
-            .collect()
-    }
-
-    /// What the second try achieved. A key that a batch holds twice is stored as its last object.
-    fn take_over(&mut self, second: &Batch) {
-        let outcomes = second.request.keys().zip(&second.settled);
-        let accepted: BTreeSet<&Key> = outcomes
-            .filter(|(_, outcome)| **outcome == Some(Outcome::Accepted))
-            .map(|(key, _)| key)
-            .collect();
-        for (key, outcome) in self.request.keys().zip(&mut self.settled) {
-            if accepted.contains(key) {
-                *outcome = Some(Outcome::Accepted);
-            }
-        }
-    }
-
-    fn unsettled(&self) -> Vec<Range<usize>> {
-        let mut ranges: Vec<Range<usize>> = Vec::new();
-        for index in (0..self.request.len()).filter(|index| self.settled[*index].is_none()) {
-            match ranges.last_mut() {
-                Some(range) if range.end == index => range.end += 1,
-                _ => ranges.push(index..index + 1),
-            }
-        }
-        ranges.reverse();
-        ranges
-    }
-
-    /// True if the same failure came often enough to lie in the request itself.
-    fn is_suspicious(&mut self, error: &Error) -> bool {
-        if error.reaction() != Reaction::Suspect {
-            self.suspicion = None;
-            return false;
-        }
-        let tries = match &self.suspicion {
-            Some((message, tries)) if message == error.message() => tries + 1,
-            _ => 1,
-        };
-        self.suspicion = Some((error.message().to_owned(), tries));
-        tries >= SUSPECT_TRIES
-    }
-}
-
 impl Sink for CollectionSink {
     type Batch = Batch;
     const INTENDS: bool = true;
-    /// With a vector index the server needs all its cores for two; without one, two are 0.95 of four.
-    const WORKERS: u32 = 2;
+    /// Two keep the server busy; a third one covers what lies between the requests of a lane.
+    const WORKERS: u32 = 3;
     /// A page becomes a request of about twice its size, and REST echoes all of it back.
     const FOOTPRINT: usize = 6;
 
@@ -528,33 +334,4 @@ impl Sink for CollectionSink {
     fn barrier(&self) -> Result<()> {
         Ok(())
     }
-}
-
-fn applied(batch: &mut Batch) -> Applied {
-    let request = batch.request.whole();
-    let mut rejects = batch.unreadable.clone();
-    for (key, outcome) in batch.request.keys().zip(&batch.settled) {
-        if let Some(Outcome::Rejected(reason)) = outcome {
-            rejects.push(Reject {
-                key: key.clone(),
-                reason: reason.clone(),
-            });
-        }
-    }
-    let rejected = rejects.len() as u32;
-    let count = (batch.request.len() + batch.unreadable.len()) as u32;
-    let receipt = Receipt {
-        lane: batch.lane,
-        seq: batch.seq,
-        place: None,
-        count,
-        bytes: request.len() as u64,
-        span: span(&batch.request),
-        hash: *blake3::hash(&request).as_bytes(),
-        accepted: count - rejected,
-        rejected,
-        rejects_length: 0,
-        tenants: Vec::new(),
-    };
-    Applied { receipt, rejects }
 }

@@ -236,9 +236,6 @@ impl Seen {
             offloaded,
         } = choose(&tenants, found, request)?;
         let awake: Vec<Tenant> = chosen.difference(&asleep).cloned().collect();
-        if let Some(tenant) = awake.first() {
-            target::confirm_grpc(session, client, name, tenant).await?;
-        }
         let wanted = match request.with_vectors {
             true => Wanted::Everything,
             false => Wanted::Properties,
@@ -247,6 +244,14 @@ impl Seen {
             .run("count objects", || client.counts_of(name, &awake))
             .await?;
         let filled = awake.iter().zip(&counts).filter(|(_, count)| **count > 0);
+        let filled: Vec<Tenant> = filled
+            .map(|(tenant, _)| tenant.clone())
+            .take(WITNESSED_TENANTS)
+            .collect();
+        // Where there are objects, they show where gRPC leads.
+        if let Some(tenant) = filled.first().or(awake.first()) {
+            target::confirm_grpc(session, client, name, tenant).await?;
+        }
         let server_time = policy
             .run("ask for the server's time", || client.server_time())
             .await?;
@@ -256,10 +261,7 @@ impl Seen {
             chosen: chosen.into_iter().collect(),
             asleep,
             skipped,
-            filled: filled
-                .map(|(tenant, _)| tenant.clone())
-                .take(WITNESSED_TENANTS)
-                .collect(),
+            filled,
             offloaded,
             count: counts.iter().sum(),
             server_time,
