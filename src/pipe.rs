@@ -7,6 +7,7 @@
 
 mod vector;
 
+pub(crate) use vector::check_length;
 pub use vector::decode_vector;
 
 use std::future::Future;

@@ -9,22 +9,7 @@ use serde_json::ser::{CompactFormatter, Formatter};
 
 use super::damaged;
 use crate::error::Result;
-use crate::pipe::{Vector, decode_vector};
-
-fn check_length(bytes: &[u8], dimensions: Option<usize>) -> Result<()> {
-    let row = dimensions
-        .unwrap_or(1)
-        .checked_mul(4)
-        .filter(|row| *row > 0);
-    match row {
-        Some(row) if bytes.len().is_multiple_of(row) => Ok(()),
-        _ => Err(damaged(format!(
-            "{} bytes are not a vector of f32 in rows of {}",
-            bytes.len(),
-            dimensions.unwrap_or(1)
-        ))),
-    }
-}
+use crate::pipe::{Vector, check_length, decode_vector};
 
 /// Appends a vector as a document spells it. JSON text is passed through as it is.
 pub fn write_decimal_vector(out: &mut Vec<u8>, vector: Vector<'_>) -> Result<()> {

@@ -68,7 +68,8 @@ fn decode_base64(wire: &Wire<'_>, out: &mut Vec<u8>) -> Result<Option<usize>> {
     Ok(wire.dimensions)
 }
 
-fn check_length(bytes: &[u8], dimensions: Option<usize>) -> Result<()> {
+/// Refuses bytes that are not f32 in whole rows of so many numbers; without `dimensions` one row of any length will do.
+pub(crate) fn check_length(bytes: &[u8], dimensions: Option<usize>) -> Result<()> {
     let row = dimensions
         .unwrap_or(1)
         .checked_mul(4)

@@ -6,7 +6,6 @@ mod finish;
 mod foreign;
 mod memory;
 mod roundtrip;
-mod speed;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
