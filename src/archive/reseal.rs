@@ -20,7 +20,7 @@ use super::sink::{ArchiveSink, SinkOptions};
 use super::trailer::{Ending, Frame, Hex, KeyText, Trailer};
 use crate::error::{Error, Kind, Result};
 use crate::format::{Codec, Decoder, Digester, Lines, Shape, Takeout, Tallies};
-use crate::job::{Bounds, Cursor, Lane, Pass, Receipt};
+use crate::job::{Bounds, Cursor, Lane, Receipt};
 use crate::model::Definition;
 use crate::pipe::{Budget, Page, Sink as _, Walk as _};
 use crate::storage::Storage;
@@ -87,13 +87,8 @@ async fn copy(
 
 fn only_lane(seq: u64) -> Lane {
     Lane {
-        id: 0,
-        pass: Pass::Objects,
-        bounds: Bounds::ALL_KEYS,
-        cursor: Cursor::Start,
         seq,
-        intent: None,
-        is_drained: false,
+        ..Lane::alone(Bounds::ALL_KEYS)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::engine;
 use crate::error::Result;
 use crate::event::Plan;
 use crate::format::{Codec, Framing, LineWriter, Vectors};
-use crate::job::{Cursor, Lane, Pass};
+use crate::job::Lane;
 use crate::model::{Key, Times};
 use crate::pipe::{Budget, Source, Vector, Visit};
 
@@ -113,15 +113,7 @@ impl Sample {
         let Some(bounds) = source.lanes().into_iter().next() else {
             return Ok(Sample::NONE);
         };
-        let lane = Lane {
-            id: 0,
-            pass: Pass::Objects,
-            bounds,
-            cursor: Cursor::Start,
-            seq: 0,
-            intent: None,
-            is_drained: false,
-        };
+        let lane = Lane::alone(bounds);
         let page = source.fetch(&lane, &lane.cursor, SAMPLE).await?;
         let mut lines = spelling.lines();
         page.objects.walk(&mut lines)?;

@@ -6,7 +6,7 @@
 use std::ops::Deref;
 
 use crate::error::{Reaction, Result};
-use crate::job::{Bounds, Cursor, Lane, Pass};
+use crate::job::{Bounds, Lane};
 use crate::pipe::{Budget, Page, Source};
 use crate::retry::Policy;
 
@@ -47,7 +47,7 @@ impl<S: Source, R: Deref<Target = S> + Send + Sync> Pages<R> {
 
     /// The next page, if there is one; it may be empty.
     pub async fn next(&mut self) -> Result<Option<Page>> {
-        let next = || self.bounds.next().map(whole_lane);
+        let next = || self.bounds.next().map(Lane::alone);
         let Some(mut lane) = self.lane.take().or_else(next) else {
             return Ok(None);
         };
@@ -95,17 +95,5 @@ impl<S: Source, R: Deref<Target = S> + Send + Sync> Pages<R> {
         let fitting = u32::try_from(self.most.bytes / each).unwrap_or(u32::MAX);
         let most = self.most.objects.min(self.objects.saturating_mul(4));
         self.objects = fitting.clamp(1, most.max(1));
-    }
-}
-
-fn whole_lane(bounds: Bounds) -> Lane {
-    Lane {
-        id: 0,
-        pass: Pass::Objects,
-        bounds,
-        cursor: Cursor::Start,
-        seq: 0,
-        intent: None,
-        is_drained: false,
     }
 }

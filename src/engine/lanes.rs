@@ -205,19 +205,11 @@ fn lane_died(cause: tokio::task::JoinError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Bounds, Cursor, Pass};
+    use crate::job::Bounds;
 
     #[test]
     fn a_lane_that_was_taken_is_at_work_before_it_runs() {
-        let lane = Lane {
-            id: 0,
-            pass: Pass::Objects,
-            bounds: Bounds::ALL_KEYS,
-            cursor: Cursor::Start,
-            seq: 0,
-            intent: None,
-            is_drained: false,
-        };
+        let lane = Lane::alone(Bounds::ALL_KEYS);
         let mut roster = Roster {
             queue: VecDeque::from([lane]),
             at_work: 0,

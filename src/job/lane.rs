@@ -137,6 +137,26 @@ pub struct Lane {
     pub is_drained: bool,
 }
 
+impl Lane {
+    /// A lane at the beginning of its range.
+    pub fn new(id: LaneId, pass: Pass, bounds: Bounds) -> Self {
+        Lane {
+            id,
+            pass,
+            bounds,
+            cursor: Cursor::Start,
+            seq: 0,
+            intent: None,
+            is_drained: false,
+        }
+    }
+
+    /// The only lane of a walk that no journal knows.
+    pub fn alone(bounds: Bounds) -> Self {
+        Lane::new(0, Pass::Objects, bounds)
+    }
+}
+
 /// What is about to be done to the target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {

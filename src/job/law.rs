@@ -244,15 +244,7 @@ impl Job {
 
     fn add_lane(&mut self, pass: Pass, bounds: Bounds) {
         let id = self.lanes.len() as LaneId;
-        self.lanes.push(Lane {
-            id,
-            pass,
-            bounds,
-            cursor: Cursor::Start,
-            seq: 0,
-            intent: None,
-            is_drained: false,
-        });
+        self.lanes.push(Lane::new(id, pass, bounds));
     }
 
     fn open_lane(&mut self, id: LaneId) -> Result<&mut Lane, IllegalStep> {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::values::fits_text;
 use crate::archive::{Archive, Selection, dimensions};
 use crate::error::{Error, Kind, Result};
-use crate::job::{Bounds, Cursor, Lane, Pass};
+use crate::job::Lane;
 use crate::model::{Definition, Key, PropertyType, Tenant, Times};
 use crate::pipe::{Budget, Source, Vector, Visit};
 
@@ -127,7 +127,7 @@ pub(super) async fn survey(
     let source = archive.source().only(measure.selection.clone());
     let mut surveyor = Surveyor::new(measure)?;
     for bounds in source.lanes() {
-        let mut lane = lane(bounds);
+        let mut lane = Lane::alone(bounds);
         loop {
             stop()?;
             let page = source.fetch(&lane, &lane.cursor, PAGE).await?;
@@ -140,18 +140,6 @@ pub(super) async fn survey(
         }
     }
     Ok(surveyor.found)
-}
-
-fn lane(bounds: Bounds) -> Lane {
-    Lane {
-        id: 0,
-        pass: Pass::Objects,
-        bounds,
-        cursor: Cursor::Start,
-        seq: 0,
-        intent: None,
-        is_drained: false,
-    }
 }
 
 struct Surveyor {
