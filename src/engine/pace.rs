@@ -36,10 +36,11 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// For `workers` lanes at once over about `total` objects. A lane holds four pages: one being read, one being
+    /// For `workers` lanes at once over about `total` objects. A lane holds those read `ahead`, one being
     /// written, its encoded form, and the batch before, which is being made durable.
-    pub fn new(tuning: &Tuning, workers: usize, total: Option<u64>) -> Self {
-        let bytes = (in_flight(tuning) / (workers.max(1) * 4)).clamp(64 << 10, PAGE_BYTES);
+    pub fn new(tuning: &Tuning, workers: usize, ahead: usize, total: Option<u64>) -> Self {
+        let pages = workers.max(1) * (ahead + 3);
+        let bytes = (in_flight(tuning) / pages).clamp(64 << 10, PAGE_BYTES);
         let least = match total {
             Some(total) if total < 1_000 => 100,
             Some(total) if total < 100_000 => 500,
@@ -100,7 +101,7 @@ impl Pace {
 /// About how many objects the pages of a run will hold, for who only plans one.
 pub fn usual_page(tuning: &Tuning, total: u64, bytes_per_object: u64) -> u64 {
     let workers = tuning.workers.unwrap_or(1) as usize;
-    let mut pace = Pace::new(tuning, workers, Some(total));
+    let mut pace = Pace::new(tuning, workers, 1, Some(total));
     // As often as it takes to grow from the first page to the largest.
     for _ in 0..2 {
         pace.saw_size(bytes_per_object as usize);
@@ -163,7 +164,7 @@ mod tests {
 
     #[test]
     fn pages_shrink_for_large_objects_and_a_given_size_is_the_upper_bound() {
-        let mut pace = Pace::new(&Tuning::default(), 4, Some(1_000_000));
+        let mut pace = Pace::new(&Tuning::default(), 4, 1, Some(1_000_000));
         pace.saw(&page(1_000, 1_000 * 1_000_000));
         assert!(pace.budget().objects <= 8, "{:?}", pace.budget());
         let mut given = Pace::new(
@@ -172,6 +173,7 @@ mod tests {
                 ..Tuning::default()
             },
             4,
+            1,
             None,
         );
         given.saw(&page(7, 70));
@@ -181,7 +183,7 @@ mod tests {
     #[test]
     fn small_objects_come_in_pages_not_below_the_table() {
         for (total, least) in [(500, 100), (50_000, 500), (5_000_000, 1_000)] {
-            let mut pace = Pace::new(&Tuning::default(), 4, Some(total));
+            let mut pace = Pace::new(&Tuning::default(), 4, 1, Some(total));
             pace.saw(&page(1_000, 1_000 * 5_000));
             assert!(
                 pace.budget().objects >= least,
@@ -193,7 +195,7 @@ mod tests {
 
     #[test]
     fn after_halving_pages_grow_back() {
-        let mut pace = Pace::new(&Tuning::default(), 1, None);
+        let mut pace = Pace::new(&Tuning::default(), 1, 1, None);
         while pace.halve() {}
         assert_eq!(pace.budget().objects, 1);
         for _ in 0..12 {
