@@ -8,8 +8,8 @@ use crate::pipe::{Budget, Page};
 
 /// All pages in flight together.
 const BYTES_IN_FLIGHT: usize = 40 << 20;
-/// A page is best between 2 and 8 MB.
-const PAGE_BYTES: usize = 4 << 20;
+/// Larger ones are not read faster, and take the memory and the caches of both sides.
+const PAGE_BYTES: usize = 2 << 20;
 /// The server's own default cap is 10,000; more than this brings nothing.
 const MOST_OBJECTS: u32 = 2_000;
 /// Ids of one batch that fit one journal record.
@@ -184,7 +184,7 @@ mod tests {
     fn small_objects_come_in_pages_not_below_the_table() {
         for (total, least) in [(500, 100), (50_000, 500), (5_000_000, 1_000)] {
             let mut pace = Pace::new(&Tuning::default(), 4, 1, Some(total));
-            pace.saw(&page(1_000, 1_000 * 5_000));
+            pace.saw(&page(1_000, 1_000 * 4_000));
             assert!(
                 pace.budget().objects >= least,
                 "{total}: {:?}",

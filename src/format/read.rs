@@ -248,10 +248,7 @@ impl<R: std::io::Read> Takeout<R> {
     fn next_range(&mut self) -> Result<Option<Range<usize>>> {
         let mut searched = self.start;
         loop {
-            if let Some(found) = self.buffer[searched..]
-                .iter()
-                .position(|byte| *byte == b'\n')
-            {
+            if let Some(found) = memchr::memchr(b'\n', &self.buffer[searched..]) {
                 let range = self.start..searched + found;
                 self.start = range.end + 1;
                 return Ok(Some(range));
