@@ -117,9 +117,6 @@ pub enum Appetite {
 
 /// The end that is read. Every call may be repeated.
 pub trait Source: Send + Sync + 'static {
-    /// So many pages of a lane are read while others are written.
-    const AHEAD: usize = 1;
-
     /// What a new job walks, as one or more lanes that together hold everything exactly once.
     fn lanes(&self) -> Vec<Bounds>;
 

@@ -7,7 +7,7 @@ use crate::job::Tuning;
 use crate::pipe::{Budget, Page};
 
 /// All pages in flight together.
-const BYTES_IN_FLIGHT: usize = 40 << 20;
+const BYTES_IN_FLIGHT: usize = 32 << 20;
 /// Larger ones are not read faster, and take the memory and the caches of both sides.
 const PAGE_BYTES: usize = 2 << 20;
 /// The server's own default cap is 10,000; more than this brings nothing.
@@ -28,6 +28,8 @@ pub(super) fn is_narrow(tuning: &Tuning) -> bool {
 /// The size of one lane's next page.
 #[derive(Clone, Debug)]
 pub(super) struct Pace {
+    /// So many pages of a lane are read while others are written.
+    pub ahead: usize,
     bytes: usize,
     most: u32,
     least: u32,
@@ -36,9 +38,12 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// For `workers` lanes at once over about `total` objects. A lane holds those read `ahead`, one being
+    /// For `workers` lanes at once over about `total` objects. A lane holds those read ahead, one being
     /// written, its encoded form, and the batch before, which is being made durable.
-    pub fn new(tuning: &Tuning, workers: usize, ahead: usize, total: Option<u64>) -> Self {
+    pub fn new(tuning: &Tuning, workers: usize, total: Option<u64>) -> Self {
+        // Reading and writing take about as long as each other, but not at every page: a lane alone evens that out with one
+        // page more, several lanes even each other out.
+        let ahead = if workers <= 1 { 2 } else { 1 };
         let pages = workers.max(1) * (ahead + 3);
         let bytes = (in_flight(tuning) / pages).clamp(64 << 10, PAGE_BYTES);
         let least = match total {
@@ -48,6 +53,7 @@ impl Pace {
         };
         let most = tuning.batch_size.unwrap_or(MOST_OBJECTS).max(1);
         Pace {
+            ahead,
             bytes,
             most,
             least: least.min(most),
@@ -101,7 +107,7 @@ impl Pace {
 /// About how many objects the pages of a run will hold, for who only plans one.
 pub fn usual_page(tuning: &Tuning, total: u64, bytes_per_object: u64) -> u64 {
     let workers = tuning.workers.unwrap_or(1) as usize;
-    let mut pace = Pace::new(tuning, workers, 1, Some(total));
+    let mut pace = Pace::new(tuning, workers, Some(total));
     // As often as it takes to grow from the first page to the largest.
     for _ in 0..2 {
         pace.saw_size(bytes_per_object as usize);
@@ -164,7 +170,7 @@ mod tests {
 
     #[test]
     fn pages_shrink_for_large_objects_and_a_given_size_is_the_upper_bound() {
-        let mut pace = Pace::new(&Tuning::default(), 4, 1, Some(1_000_000));
+        let mut pace = Pace::new(&Tuning::default(), 4, Some(1_000_000));
         pace.saw(&page(1_000, 1_000 * 1_000_000));
         assert!(pace.budget().objects <= 8, "{:?}", pace.budget());
         let mut given = Pace::new(
@@ -173,7 +179,6 @@ mod tests {
                 ..Tuning::default()
             },
             4,
-            1,
             None,
         );
         given.saw(&page(7, 70));
@@ -183,7 +188,7 @@ mod tests {
     #[test]
     fn small_objects_come_in_pages_not_below_the_table() {
         for (total, least) in [(500, 100), (50_000, 500), (5_000_000, 1_000)] {
-            let mut pace = Pace::new(&Tuning::default(), 4, 1, Some(total));
+            let mut pace = Pace::new(&Tuning::default(), 4, Some(total));
             pace.saw(&page(1_000, 1_000 * 4_000));
             assert!(
                 pace.budget().objects >= least,
@@ -195,7 +200,7 @@ mod tests {
 
     #[test]
     fn after_halving_pages_grow_back() {
-        let mut pace = Pace::new(&Tuning::default(), 1, 1, None);
+        let mut pace = Pace::new(&Tuning::default(), 1, None);
         while pace.halve() {}
         assert_eq!(pace.budget().objects, 1);
         for _ in 0..12 {
