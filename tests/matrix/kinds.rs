@@ -19,6 +19,8 @@ pub struct Kind {
     pub ignored: Vec<&'static str>,
     /// True if it depends on how the server was started.
     pub may_be_refused: bool,
+    /// Older servers may refuse it.
+    pub since: (u32, u32),
 }
 
 fn kind(name: &'static str, definition: Value, objects: impl IntoIterator<Item = Value>) -> Kind {
@@ -32,6 +34,7 @@ fn kind(name: &'static str, definition: Value, objects: impl IntoIterator<Item =
         exit_code: 0,
         ignored: Vec::new(),
         may_be_refused: false,
+        since: (1, 27),
     }
 }
 
@@ -412,13 +415,17 @@ fn named() -> Vec<Kind> {
         ),
         Kind {
             update: Some(json!({"vectorConfig": {"a": index("hnsw")}})),
+            since: (1, 31),
             ..kind("legacy and named vectors", plain(), beside)
         },
-        kind(
-            "multi-vectors",
-            json!({"vectorConfig": {"rows": multi(), "single": index("hnsw")}}),
-            rows,
-        ),
+        Kind {
+            since: (1, 29),
+            ..kind(
+                "multi-vectors",
+                json!({"vectorConfig": {"rows": multi(), "single": index("hnsw")}}),
+                rows,
+            )
+        },
     ]
 }
 
@@ -477,6 +484,7 @@ pub fn all() -> Vec<Kind> {
     all.push(tenants());
     all.push(Kind {
         aliases: vec!["One", "Two"],
+        since: (1, 32),
         ..kind("aliases", plain(), legacy(5))
     });
     all.extend([settings(), indexes(), time_to_live()]);
