@@ -169,9 +169,11 @@ impl Route {
         }
     }
 
+    /// By its own words, or the server's.
     fn may_refuse(&self, kind: &Kind, error: &Error) -> bool {
-        let is_older = self.to.version < self.from.version && self.to.version < kind.since;
-        error.kind() == ErrorKind::Incompatible && (kind.may_be_refused || is_older)
+        let is_older = self.to.version < kind.since;
+        let is_refusal = [ErrorKind::Incompatible, ErrorKind::TargetRefused];
+        (kind.may_be_refused || is_older) && is_refusal.contains(&error.kind())
     }
 
     async fn judge(
