@@ -1,6 +1,7 @@
 //! `col restore`: an archive becomes a collection.
 
 mod fit;
+mod lengths;
 mod part;
 mod plan;
 mod restart;
