@@ -143,6 +143,7 @@ async fn a_clear_leaves_the_same_definition_and_no_object_by_both_methods() {
             delete_schema: false,
             method,
             tenants: Vec::new(),
+            backup_to: None,
         };
         let plan = plan_clear(&session, &request).await.unwrap();
         assert_eq!(

@@ -138,6 +138,7 @@ pub fn clear_request(connection: &Connection, collection: &str) -> ClearRequest 
         delete_schema: false,
         method: ClearMethod::Auto,
         tenants: Vec::new(),
+        backup_to: None,
     }
 }
 

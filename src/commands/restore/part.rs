@@ -258,6 +258,7 @@ impl Restore<'_> {
 
     /// The rest of the report, for which the archive has to be looked at.
     pub(super) fn complete_report(&self, notes: &[String]) -> Result<()> {
+        verification::complete_report(&self.folder)?;
         let account = Account {
             archive: &self.archive,
             selection: &fit::selection(&self.request, &self.archive, &self.definition)?,
