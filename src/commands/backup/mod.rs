@@ -37,7 +37,7 @@ use crate::weaviate::{
     Client, CollectionSource, Connection, Incarnation, ReadPlan, Role, TenantState, TenantStatus,
     Wanted, definitions_match,
 };
-use lease::Lease;
+use lease::{Lease, Way};
 pub use tenants::Inactive;
 use tenants::{Choice, choose};
 use verb::Backup;
@@ -101,9 +101,14 @@ pub async fn backup_into(
     }
     session.show_plan(&plan);
     check_destination(request)?;
-    lease::clear_the_way(session, &*storage, &request.collection)?;
-    let claimed = claim(session, request, identity, &client, &found, &seen).await?;
-    let (claimed, lease) = take_lease(session, &storage, request, claimed)?;
+    let way = Way {
+        session,
+        storage: &*storage,
+        collection: &request.collection,
+    };
+    way.clear().await?;
+    let claimed = claim(&way, request, identity, &client, &found, &seen).await?;
+    let (claimed, lease) = take_lease(session, &storage, request, claimed).await?;
     let verb = Backup {
         storage: storage.clone(),
         lease,
@@ -124,6 +129,10 @@ pub async fn backup_into(
         verb.put_papers_beside()?;
     }
     let Backup { lease, folder, .. } = verb;
+    let outcome = match outcome {
+        Err(_) if lease.is_lost() => Err(lease.lost()),
+        outcome => outcome,
+    };
     // Of a run that failed the first error counts.
     let ended = lease.end(outcome.is_ok());
     let summary = match outcome {
@@ -154,7 +163,7 @@ pub(super) fn is_published(state: &State) -> bool {
 }
 
 /// A job that has just begun and must give way to another host is forgotten.
-fn take_lease(
+async fn take_lease(
     session: &Session,
     storage: &Arc<dyn Storage>,
     request: &BackupRequest,
@@ -162,7 +171,7 @@ fn take_lease(
 ) -> Result<(Claimed, Lease)> {
     let state = &claimed.state;
     let archive = state.extra.get("archive");
-    match Lease::take(session, storage, &request.collection, &state.job, archive) {
+    match Lease::take(session, storage, &request.collection, &state.job, archive).await {
         Ok(lease) => Ok((claimed, lease)),
         Err(error) => {
             let folder = Arc::into_inner(claimed.folder).filter(|_| !claimed.is_resumed);
@@ -394,13 +403,14 @@ async fn describe_size(
 }
 
 async fn claim(
-    session: &Session,
+    way: &Way<'_>,
     request: &BackupRequest,
     identity: Identity,
     client: &Arc<Client>,
     found: &Found,
     seen: &Seen,
 ) -> Result<Claimed> {
+    let session = way.session;
     if let Some((folder, state)) = session.unfinished(&identity)? {
         match session.unfinished {
             Unfinished::Refuse => return Err(session.in_the_way(&folder, &state)),
@@ -411,6 +421,13 @@ async fn claim(
                     state.job
                 ));
                 discard_loudly(session, folder, &state)?;
+            }
+            Unfinished::Resume if was_swept(way.storage, &state)? => {
+                session.warn(&format!(
+                    "another run took job {} for dead and removed its unfinished archive; the backup begins anew",
+                    state.job
+                ));
+                discard(folder, &state)?;
             }
             Unfinished::Resume => {
                 session.check_identity(&state, &identity)?;
@@ -455,6 +472,15 @@ async fn claim(
 fn is_too_old(session: &Session, state: &State) -> Result<bool> {
     let age = Timestamp::now().duration_since(state.started_at()?);
     Ok(age.unsigned_abs() > session.resume_within)
+}
+
+/// Whoever sweeps an unfinished archive takes its lease with it; what is lost otherwise leaves the lease.
+fn was_swept(storage: &dyn Storage, state: &State) -> Result<bool> {
+    let Some(archive) = state.extra.get("archive").filter(|_| !is_published(state)) else {
+        return Ok(false);
+    };
+    let lease = lease::key(&state.spec.identity.source, &state.job);
+    Ok(!storage.exists(&lease)? && !storage.exists(&partial_name(archive))?)
 }
 
 /// By its shards, or where they say nothing by objects that were there when the job began.
