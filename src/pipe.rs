@@ -165,7 +165,10 @@ pub trait Sink: Send + Sync + 'static {
     /// So many lanes at once keep this end busy; more only add latency.
     const WORKERS: u32 = 4;
 
-    /// The memory of a lane at work, as a multiple of a page: the page being written, the one read ahead, the batch.
+    /// More objects than this in one page bring nothing.
+    const MOST: u32 = 2_000;
+
+    /// The memory of a lane at work, as a multiple of a page: the page being written, those read ahead, the batch.
     const FOOTPRINT: usize = 3;
 
     /// Where the first batch begins, for a sink whose receipts have places: they are committed in the order of them.

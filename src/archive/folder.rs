@@ -1,7 +1,7 @@
 //! The folder layout: `metadata.json`, `schema.json`, `objects/part-….jsonl.zst`, and `manifest.json` last.
 //!
 //! One commit is one part, named by lane and sequence, so that a repeated batch writes over itself. Parts are
-//! one compression frame each and go to disk while they grow. Sealing removes every file that no receipt
+//! frames that the plain tools read as one, and go to disk while they grow. Sealing removes every file that no receipt
 //! names before it writes the manifest: other programs open the folder, not the manifest.
 
 use std::collections::BTreeMap;

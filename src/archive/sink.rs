@@ -32,7 +32,7 @@ impl Default for SinkOptions {
     fn default() -> Self {
         SinkOptions {
             with_digest: true,
-            part_bytes: 8 << 20,
+            part_bytes: 4 << 20,
         }
     }
 }
@@ -40,7 +40,7 @@ impl Default for SinkOptions {
 /// A frame takes pages until it has so much text: small pages share one, one of the usual size has its own.
 const FRAME_TEXT: usize = 2 << 20;
 /// Lines are compressed when there are so many bytes of them, while they are warm.
-const CHUNK: usize = 128 << 10;
+const CHUNK: usize = 256 << 10;
 
 /// The archive as a sink. Made by [`Draft::create`] and [`Draft::reopen`].
 pub struct ArchiveSink {
@@ -63,7 +63,7 @@ pub struct Batch {
     writer: LineWriter,
     encoder: Option<Encoder>,
     digester: Option<Digester>,
-    text_bytes: usize,
+    compressed_text: usize,
     is_broken: bool,
     /// What is compressed and not in a file yet; for a document with a separator in front.
     pub(crate) ready: Vec<u8>,
@@ -99,6 +99,10 @@ impl Batch {
             rejects_length: 0,
             tenants: self.tallies.list().to_vec(),
         }
+    }
+
+    fn text_bytes(&self) -> usize {
+        self.compressed_text + self.writer.text().len()
     }
 
     fn count_page(&mut self, page: &Page) -> Result<()> {
@@ -140,8 +144,7 @@ impl Batch {
             Some(digester) => page.objects.walk(&mut Both(&mut chunks, digester))?,
             None => page.objects.walk(&mut chunks)?,
         }
-        chunks.flush()?;
-        self.text_bytes += chunks.bytes;
+        self.compressed_text += chunks.bytes;
         Ok(chunks.count)
     }
 }
@@ -206,7 +209,7 @@ impl ArchiveSink {
 
     fn is_full(&self, batch: &mut Batch) -> bool {
         match &self.output {
-            Output::Document(_) => batch.text_bytes >= FRAME_TEXT,
+            Output::Document(_) => batch.text_bytes() >= FRAME_TEXT,
             // What cannot be written now is kept; `apply` tries again and says why.
             Output::Folder(parts) => parts.drain(batch).unwrap_or(true),
         }
@@ -214,9 +217,11 @@ impl ArchiveSink {
 
     /// Ends the frame; what `Batch::ready` holds then is all that is to be written.
     fn finish_frame(&self, batch: &mut Batch) -> Result<()> {
-        let Some(encoder) = batch.encoder.take() else {
+        let Some(mut encoder) = batch.encoder.take() else {
             return Ok(());
         };
+        encoder.write(batch.writer.text())?;
+        batch.writer.clear();
         let rest = encoder.finish()?;
         if batch.ready.is_empty() && matches!(self.output, Output::Document(_)) {
             batch.ready = self.codec.stored(SEPARATOR);
@@ -257,7 +262,7 @@ impl Sink for ArchiveSink {
             writer: LineWriter::new(&self.class, vectors, framing),
             encoder: None,
             digester: self.shape.clone().map(Digester::new),
-            text_bytes: 0,
+            compressed_text: 0,
             is_broken: false,
             ready: Vec::new(),
             part: None,

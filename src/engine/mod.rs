@@ -9,6 +9,7 @@
 mod committer;
 mod lanes;
 mod pace;
+mod reader;
 mod stop;
 mod worker;
 

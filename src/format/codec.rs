@@ -1,6 +1,6 @@
 //! Compression as frames one after another, so that every prefix up to a checkpoint can be read by the plain tools.
 //!
-//! An [`Encoder`] makes one frame (gzip member, zstd frame, lz4 frame) and hands out its bytes as they come.
+//! An [`Encoder`] makes frames (gzip member, zstd frames, lz4 frame) and hands out their bytes as they come.
 //! [`Codec::stored`] wraps text without compressing it: its length depends on the length of the text alone, so
 //! that a header can be patched in place and a seal found from the end of the file.
 
@@ -155,18 +155,18 @@ fn lz4_stored(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Makes one frame; its bytes can be taken out while it grows.
+/// Compresses pieces of text; the bytes can be taken out while they grow. zstd makes a frame of each piece, the others one of all.
 pub struct Encoder(Inner);
 
 enum Inner {
     None(Vec<u8>),
     Gzip(flate2::write::GzEncoder<Vec<u8>>),
-    Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
+    Zstd(Box<ZstdFrames>),
     Lz4(Box<lz4_flex::frame::FrameEncoder<Vec<u8>>>),
 }
 
 impl Encoder {
-    /// Begins a frame.
+    /// Nothing is compressed yet.
     pub fn new(codec: Codec) -> Result<Self> {
         Ok(Encoder(match codec {
             Codec::None => Inner::None(Vec::new()),
@@ -174,7 +174,7 @@ impl Encoder {
                 Vec::new(),
                 flate2::Compression::new(2),
             )),
-            Codec::Zstd => Inner::Zstd(zstd_encoder().map_err(cannot_compress)?),
+            Codec::Zstd => Inner::Zstd(Box::new(ZstdFrames::new().map_err(cannot_compress)?)),
             Codec::Lz4 => Inner::Lz4(Box::new(lz4_flex::frame::FrameEncoder::with_frame_info(
                 lz4_flex::frame::FrameInfo::new()
                     .block_size(lz4_flex::frame::BlockSize::Max256KB)
@@ -184,12 +184,12 @@ impl Encoder {
         }))
     }
 
-    /// Adds text.
+    /// Adds a piece of text; the larger, the better it is compressed.
     pub fn write(&mut self, text: &[u8]) -> Result<()> {
         match &mut self.0 {
             Inner::None(out) => out.write_all(text),
             Inner::Gzip(encoder) => encoder.write_all(text),
-            Inner::Zstd(encoder) => encoder.write_all(text),
+            Inner::Zstd(frames) => frames.write(text),
             Inner::Lz4(encoder) => encoder.write_all(text),
         }
         .map_err(cannot_compress)
@@ -200,17 +200,17 @@ impl Encoder {
         match &mut self.0 {
             Inner::None(out) => out,
             Inner::Gzip(encoder) => encoder.get_mut(),
-            Inner::Zstd(encoder) => encoder.get_mut(),
+            Inner::Zstd(frames) => &mut frames.out,
             Inner::Lz4(encoder) => encoder.get_mut(),
         }
     }
 
-    /// Ends the frame and gives the bytes that were not taken out.
+    /// Ends what was begun and gives the bytes that were not taken out.
     pub fn finish(self) -> Result<Vec<u8>> {
         match self.0 {
             Inner::None(out) => Ok(out),
             Inner::Gzip(encoder) => encoder.finish().map_err(cannot_compress),
-            Inner::Zstd(encoder) => encoder.finish().map_err(cannot_compress),
+            Inner::Zstd(frames) => frames.finish().map_err(cannot_compress),
             Inner::Lz4(mut encoder) => {
                 // Without a write no frame would be begun.
                 encoder.write_all(b"").map_err(cannot_compress)?;
@@ -222,11 +222,50 @@ impl Encoder {
     }
 }
 
-fn zstd_encoder() -> std::io::Result<zstd::stream::write::Encoder<'static, Vec<u8>>> {
-    // Level 1 beats 3 on vectors as text, in size and in time.
-    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1)?;
-    encoder.include_checksum(true)?;
-    Ok(encoder)
+/// A frame of each piece: compressed straight from the text it is a fifth faster than through the window of a stream.
+struct ZstdFrames {
+    context: zstd::bulk::Compressor<'static>,
+    frame: Vec<u8>,
+    out: Vec<u8>,
+    has_frame: bool,
+}
+
+impl ZstdFrames {
+    fn new() -> std::io::Result<Self> {
+        // Level 1 beats 3 on vectors as text, in size and in time.
+        let mut context = zstd::bulk::Compressor::new(1)?;
+        context.include_checksum(true)?;
+        Ok(ZstdFrames {
+            context,
+            frame: Vec::new(),
+            out: Vec::new(),
+            has_frame: false,
+        })
+    }
+
+    fn write(&mut self, text: &[u8]) -> std::io::Result<()> {
+        match text.is_empty() {
+            true => Ok(()),
+            false => self.add_frame(text),
+        }
+    }
+
+    fn add_frame(&mut self, text: &[u8]) -> std::io::Result<()> {
+        self.frame.clear();
+        self.frame
+            .reserve(zstd::zstd_safe::compress_bound(text.len()));
+        self.context.compress_to_buffer(text, &mut self.frame)?;
+        self.out.extend_from_slice(&self.frame);
+        self.has_frame = true;
+        Ok(())
+    }
+
+    fn finish(mut self) -> std::io::Result<Vec<u8>> {
+        if !self.has_frame {
+            self.add_frame(b"")?;
+        }
+        Ok(self.out)
+    }
 }
 
 fn cannot_compress(cause: std::io::Error) -> Error {

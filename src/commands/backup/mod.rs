@@ -31,6 +31,7 @@ use crate::format::Codec;
 use crate::job::{Identity, Job, JobKind, Receipt, Spec, Summary};
 use crate::journal::{JobFolder, State};
 use crate::model::{CollectionName, Definition, Tenant};
+use crate::pipe::Sink;
 use crate::retry::Policy;
 use crate::storage::{Local, Storage};
 use crate::weaviate::{
@@ -396,6 +397,7 @@ async fn describe_size(
     // Two counts, and the page that proves the end.
     let cost = Cost {
         per_page: 1,
+        most_in_page: ArchiveSink::MOST,
         per_tenant: 3,
     };
     let tenants = seen.chosen.len() as u64;

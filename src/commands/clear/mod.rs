@@ -22,6 +22,7 @@ use crate::event::{Event, Plan};
 use crate::job::{Identity, Job, JobKind, Spec, Summary};
 use crate::journal::{JobFolder, State};
 use crate::model::{CollectionName, Tenant};
+use crate::pipe::Sink;
 use crate::weaviate::{
     Client, Collection, CollectionEraser, CollectionSource, Connection, IdSource, Incarnation,
     ReadPlan, Role, TenantState, TenantStatus, Wanted,
@@ -215,6 +216,7 @@ async fn describe_size(
     // By id, a page is listed and then deleted; tenants are counted before and after.
     let cost = Cost {
         per_page: if is_by_id { 2 } else { 0 },
+        most_in_page: CollectionEraser::MOST,
         per_tenant: 2,
     };
     let amount = (count, chosen.len() as u64);

@@ -2,6 +2,7 @@
 
 mod again;
 mod fit;
+mod lengths;
 mod part;
 mod plan;
 mod restart;
