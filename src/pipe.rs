@@ -117,9 +117,6 @@ pub enum Appetite {
 
 /// The end that is read. Every call may be repeated.
 pub trait Source: Send + Sync + 'static {
-    /// So many pages of a lane are read while others are written.
-    const AHEAD: usize = 1;
-
     /// What a new job walks, as one or more lanes that together hold everything exactly once.
     fn lanes(&self) -> Vec<Bounds>;
 
@@ -167,6 +164,9 @@ pub trait Sink: Send + Sync + 'static {
 
     /// So many lanes at once keep this end busy; more only add latency.
     const WORKERS: u32 = 4;
+
+    /// More objects than this in one page bring nothing.
+    const MOST: u32 = 2_000;
 
     /// The memory of a lane at work, as a multiple of a page: the page being written, those read ahead, the batch.
     const FOOTPRINT: usize = 3;

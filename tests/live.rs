@@ -10,14 +10,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use common::{backup_request, restore_request, session};
+use common::{backup_request, patient, real, restore_request};
 use elysiactl::archive::Format;
 use elysiactl::commands::{
     self, ClearMethod, ClearRequest, Session, backup, clear, plan_clear, restore, verify,
 };
 use elysiactl::format::Codec;
 use elysiactl::model::{CollectionName, Tenant};
-use elysiactl::retry::Policy;
 use elysiactl::sandbox::{Sandbox, Settings};
 use elysiactl::weaviate::{Client, Connection, Role};
 
@@ -25,16 +24,8 @@ fn url() -> String {
     std::env::var("ELYSIACTL_TEST_URL").expect("ELYSIACTL_TEST_URL names the server")
 }
 
-/// gRPC is at `ELYSIACTL_TEST_GRPC_URL`, or else on port 50051 of the same host.
 fn server() -> Connection {
-    let url = url();
-    let authority = url.trim_start_matches("http://");
-    let host = authority.split([':', '/']).next().unwrap_or(authority);
-    let grpc = std::env::var("ELYSIACTL_TEST_GRPC_URL");
-    Connection {
-        grpc_url: Some(grpc.unwrap_or_else(|_| format!("http://{host}:50051"))),
-        ..Connection::to(&url)
-    }
+    real("ELYSIACTL_TEST_URL", "ELYSIACTL_TEST_GRPC_URL")
 }
 
 fn client() -> Client {
@@ -43,17 +34,6 @@ fn client() -> Client {
 
 fn name(text: &str) -> CollectionName {
     CollectionName::parse(text).unwrap()
-}
-
-/// A real server may take a moment.
-fn patient(state: &Path) -> Session {
-    let mut session = session(state);
-    session.policy = Policy {
-        patience: Some(Duration::from_secs(60)),
-        ..Policy::default()
-    };
-    session.tuning.batch_size = None;
-    session
 }
 
 /// Sample data made in a sandbox, brought to the real server under `target`.
@@ -163,6 +143,7 @@ async fn a_clear_leaves_the_same_definition_and_no_object_by_both_methods() {
             delete_schema: false,
             method,
             tenants: Vec::new(),
+            backup_to: None,
         };
         let plan = plan_clear(&session, &request).await.unwrap();
         assert_eq!(

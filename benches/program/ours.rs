@@ -114,6 +114,7 @@ pub async fn clear(
         collection: CollectionName::parse(collection)?,
         delete_schema: false,
         method,
+        backup_to: None,
         tenants: Vec::new(),
     };
     let plan = commands::plan_clear(session, &request).await?;

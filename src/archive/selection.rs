@@ -20,9 +20,9 @@ pub struct Selection {
     pub without_vectors: bool,
     /// Not these named vectors.
     pub left_out: BTreeSet<String>,
-    /// How many numbers a vector must have, by name, empty for the one without; an object whose vector has another
-    /// number of them is handed out as one that cannot be read.
-    pub dimensions: BTreeMap<String, usize>,
+    /// How many numbers a vector must have, by tenant and name, empty for the one without; an object whose vector has
+    /// another number of them is handed out as one that cannot be read.
+    pub lengths: BTreeMap<Tenant, BTreeMap<String, usize>>,
 }
 
 impl Selection {
@@ -68,12 +68,13 @@ impl Selection {
     }
 
     fn misfits(&self, objects: &dyn Walk) -> Result<Vec<Reject>> {
-        if self.dimensions.is_empty() {
+        if self.lengths.is_empty() {
             return Ok(Vec::new());
         }
         let mut measure = Measure {
             selection: self,
             key: None,
+            wanted: None,
             misfits: Vec::new(),
         };
         objects.walk(&mut measure)?;
@@ -99,12 +100,15 @@ pub fn dimensions(vector: Vector<'_>) -> usize {
 struct Measure<'a> {
     selection: &'a Selection,
     key: Option<Key>,
+    /// Of the object's tenant.
+    wanted: Option<&'a BTreeMap<String, usize>>,
     misfits: Vec<Reject>,
 }
 
 impl Visit for Measure<'_> {
     fn object(&mut self, key: &Key, _: Times) -> Result<()> {
         self.key = self.selection.has(&key.tenant).then(|| key.clone());
+        self.wanted = self.selection.lengths.get(&key.tenant);
         Ok(())
     }
 
@@ -113,7 +117,8 @@ impl Visit for Measure<'_> {
     }
 
     fn vector(&mut self, name: Option<&str>, vector: Vector<'_>) -> Result<()> {
-        let Some(wanted) = self.selection.dimensions.get(name.unwrap_or_default()) else {
+        let wanted = self.wanted;
+        let Some(wanted) = wanted.and_then(|of| of.get(name.unwrap_or_default())) else {
             return Ok(());
         };
         let found = dimensions(vector);
@@ -126,7 +131,7 @@ impl Visit for Measure<'_> {
                 format!("its vector `{name}`")
             });
             let reason = format!(
-                "{which} has {found} numbers, those of the collection have {wanted}; it was not sent"
+                "{which} has {found} numbers, where the others have {wanted}; it was not sent"
             );
             self.misfits.push(Reject { key, reason });
         }

@@ -32,7 +32,7 @@ impl Default for SinkOptions {
     fn default() -> Self {
         SinkOptions {
             with_digest: true,
-            part_bytes: 8 << 20,
+            part_bytes: 4 << 20,
         }
     }
 }

@@ -257,7 +257,7 @@ impl ArchiveSource {
             return Ok(page(Lines::default(), (at.0 + 1, 0), at.0 + 1 >= to));
         }
         let mut reader = self.reader(lane.id, at)?;
-        let mut lines = Lines::default();
+        let mut lines = Lines::with_room(budget.bytes);
         let end = match &mut reader {
             Reader::Unit(unit) => {
                 unit.take(budget, &mut lines)?;

@@ -10,7 +10,8 @@ use crate::event::Plan;
 use crate::format::{Codec, Framing, LineWriter, Vectors};
 use crate::job::Lane;
 use crate::model::{Key, Times};
-use crate::pipe::{Budget, Source, Vector, Visit};
+use crate::pipe::{Budget, Sink, Source, Vector, Visit};
+use crate::weaviate::CollectionSink;
 
 const SAMPLE: Budget = Budget {
     objects: 100,
@@ -50,6 +51,8 @@ struct Sample {
 pub(super) struct Cost {
     /// For each page of objects.
     pub per_page: u64,
+    /// The most objects in a page.
+    pub most_in_page: u32,
     /// For each tenant, at least one.
     pub per_tenant: u64,
 }
@@ -75,7 +78,12 @@ pub(super) async fn describe<S: Source>(
         _ => sample.size_of(objects),
     };
     plan.field("size estimate", size);
-    let page = engine::usual_page(&session.tuning, objects, sample.bytes_per_object());
+    let page = engine::usual_page(
+        &session.tuning,
+        cost.most_in_page,
+        objects,
+        sample.bytes_per_object(),
+    );
     let pages = objects.div_ceil(page) * cost.per_page;
     let requests = pages + tenants.max(1) * cost.per_tenant + AROUND;
     plan.field("requests", format!("about {}", grouped(requests)));
@@ -94,6 +102,7 @@ pub(super) async fn describe_restore(
     };
     let cost = Cost {
         per_page: 1,
+        most_in_page: CollectionSink::MOST,
         per_tenant: 1,
     };
     let tenants = archive.tenants().len() as u64;

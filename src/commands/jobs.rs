@@ -213,6 +213,8 @@ fn clear_request(state: &State, connection: &Connection) -> Result<ClearRequest>
         delete_schema: setting("definition").is_some(),
         method: setting("method").map_or(Ok(ClearMethod::Auto), ClearMethod::parse)?,
         tenants: identity.tenants.clone(),
+        // A job that has begun is past that.
+        backup_to: None,
     })
 }
 

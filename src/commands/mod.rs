@@ -17,6 +17,7 @@ mod report;
 mod restore;
 mod session;
 mod target;
+mod verification;
 mod verify;
 mod witness;
 

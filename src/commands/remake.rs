@@ -264,12 +264,7 @@ impl Remake {
             true => active(&self.client.tenants(&self.name).await?),
             false => vec![Tenant::NONE],
         };
-        for tenant in &tenants {
-            if self.client.count(&self.name, tenant).await? > 0 {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        Ok(self.client.count_in(&self.name, &tenants).await? == 0)
     }
 
     fn shape(&self, kept: &Kept, found: &Definition) -> Result<Shape> {

@@ -213,7 +213,7 @@ impl Session {
                 state.job
             ),
         )
-        .with_kept(kept(kind, &tally, state.total))
+        .with_kept(kept(state, &tally))
         .with_hint("pass --resume to go on with it, or --restart to begin anew")
     }
 
@@ -279,7 +279,6 @@ impl Session {
         let Ok(state) = folder.state() else {
             return error;
         };
-        let kind = state.spec.identity.kind;
         let resume = format!("`elysiactl jobs resume {}` goes on", folder.id());
         let hint = match error.hint() {
             Some(hint) => format!("{hint}; {resume}"),
@@ -292,7 +291,7 @@ impl Session {
         // Who knew better, such as where a definition lies, has said so.
         let error = match error.kept() {
             Some(_) => error,
-            None => error.with_kept(kept(kind, &state.tally, state.total)),
+            None => error.with_kept(kept(&state, &state.tally)),
         };
         if is_resumable {
             error.with_hint(hint)
@@ -324,12 +323,17 @@ fn describe(state: &State) -> String {
     }
 }
 
-fn kept(kind: JobKind, tally: &Tally, total: Option<u64>) -> String {
-    let of = total
+fn kept(state: &State, tally: &Tally) -> String {
+    if super::backup::is_published(state) {
+        let archive = state.archives.first().map_or("", String::as_str);
+        return format!("the archive `{archive}` is finished");
+    }
+    let of = state
+        .total
         .map(|total| format!(" of {}", grouped(total)))
         .unwrap_or_default();
     let done = grouped(tally.accepted);
-    match kind {
+    match state.spec.identity.kind {
         JobKind::Backup => format!("{done}{of} objects are in the unfinished archive"),
         JobKind::Restore | JobKind::Copy => {
             format!("{done}{of} objects are in the target collection")

@@ -116,7 +116,7 @@ pub(super) async fn move_all<S: Source, K: Sink>(
         committer: committer.clone(),
         ids: ids.clone(),
         brake: Brake::new(&context.tuning),
-        pace: Pace::new(&context.tuning, workers, S::AHEAD, total),
+        pace: Pace::new(&context.tuning, workers, K::MOST, total),
         halt: context.stop.token().child_token(),
         context: context.clone(),
         workers: AtomicUsize::new(workers),

@@ -7,11 +7,9 @@ use crate::job::Tuning;
 use crate::pipe::{Budget, Page};
 
 /// All pages in flight together.
-const BYTES_IN_FLIGHT: usize = 40 << 20;
-/// A page is best between 2 and 8 MB.
-const PAGE_BYTES: usize = 4 << 20;
-/// The server's own default cap is 10,000; more than this brings nothing.
-const MOST_OBJECTS: u32 = 2_000;
+const BYTES_IN_FLIGHT: usize = 32 << 20;
+/// Larger ones are not read faster, and take the memory and the caches of both sides.
+const PAGE_BYTES: usize = 2 << 20;
 /// Ids of one batch that fit one journal record.
 const FIRST_PAGE: u32 = 1_000;
 
@@ -28,7 +26,10 @@ pub(super) fn is_narrow(tuning: &Tuning) -> bool {
 /// The size of one lane's next page.
 #[derive(Clone, Debug)]
 pub(super) struct Pace {
+    /// So many pages of a lane are read while others are written.
+    pub ahead: usize,
     bytes: usize,
+    /// Upper bound, however small the objects are.
     most: u32,
     least: u32,
     objects: u32,
@@ -36,9 +37,12 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// For `workers` lanes at once over about `total` objects. A lane holds those read `ahead`, one being
+    /// For `workers` lanes at once over about `total` objects, if nothing else was chosen at `most` so many in a page. A lane holds those read ahead, one being
     /// written, its encoded form, and the batch before, which is being made durable.
-    pub fn new(tuning: &Tuning, workers: usize, ahead: usize, total: Option<u64>) -> Self {
+    pub fn new(tuning: &Tuning, workers: usize, most: u32, total: Option<u64>) -> Self {
+        // Reading and writing take about as long as each other, but not at every page: a lane alone evens that out with one
+        // page more, several lanes even each other out.
+        let ahead = if workers <= 1 { 2 } else { 1 };
         let pages = workers.max(1) * (ahead + 3);
         let bytes = (in_flight(tuning) / pages).clamp(64 << 10, PAGE_BYTES);
         let least = match total {
@@ -46,8 +50,9 @@ impl Pace {
             Some(total) if total < 100_000 => 500,
             _ => 1_000,
         };
-        let most = tuning.batch_size.unwrap_or(MOST_OBJECTS).max(1);
+        let most = tuning.batch_size.unwrap_or(most.max(least)).max(1);
         Pace {
+            ahead,
             bytes,
             most,
             least: least.min(most),
@@ -77,7 +82,7 @@ impl Pace {
             .bytes_per_object
             .map_or(seen, |old| seen.max((old * 3 + seen) / 4));
         self.bytes_per_object = Some(average);
-        let fitting = (self.bytes / average.max(1)).clamp(1, MOST_OBJECTS as usize) as u32;
+        let fitting = (self.bytes / average.max(1)).clamp(1, self.most as usize) as u32;
         let floor = if self.least as usize * average <= 2 * self.bytes {
             self.least
         } else {
@@ -99,9 +104,9 @@ impl Pace {
 }
 
 /// About how many objects the pages of a run will hold, for who only plans one.
-pub fn usual_page(tuning: &Tuning, total: u64, bytes_per_object: u64) -> u64 {
+pub fn usual_page(tuning: &Tuning, most: u32, total: u64, bytes_per_object: u64) -> u64 {
     let workers = tuning.workers.unwrap_or(1) as usize;
-    let mut pace = Pace::new(tuning, workers, 1, Some(total));
+    let mut pace = Pace::new(tuning, workers, most, Some(total));
     // As often as it takes to grow from the first page to the largest.
     for _ in 0..2 {
         pace.saw_size(bytes_per_object as usize);
@@ -164,7 +169,7 @@ mod tests {
 
     #[test]
     fn pages_shrink_for_large_objects_and_a_given_size_is_the_upper_bound() {
-        let mut pace = Pace::new(&Tuning::default(), 4, 1, Some(1_000_000));
+        let mut pace = Pace::new(&Tuning::default(), 4, 2_000, Some(1_000_000));
         pace.saw(&page(1_000, 1_000 * 1_000_000));
         assert!(pace.budget().objects <= 8, "{:?}", pace.budget());
         let mut given = Pace::new(
@@ -173,7 +178,7 @@ mod tests {
                 ..Tuning::default()
             },
             4,
-            1,
+            2_000,
             None,
         );
         given.saw(&page(7, 70));
@@ -183,8 +188,8 @@ mod tests {
     #[test]
     fn small_objects_come_in_pages_not_below_the_table() {
         for (total, least) in [(500, 100), (50_000, 500), (5_000_000, 1_000)] {
-            let mut pace = Pace::new(&Tuning::default(), 4, 1, Some(total));
-            pace.saw(&page(1_000, 1_000 * 5_000));
+            let mut pace = Pace::new(&Tuning::default(), 4, 2_000, Some(total));
+            pace.saw(&page(1_000, 1_000 * 4_000));
             assert!(
                 pace.budget().objects >= least,
                 "{total}: {:?}",
@@ -195,7 +200,7 @@ mod tests {
 
     #[test]
     fn after_halving_pages_grow_back() {
-        let mut pace = Pace::new(&Tuning::default(), 1, 1, None);
+        let mut pace = Pace::new(&Tuning::default(), 1, 2_000, None);
         while pace.halve() {}
         assert_eq!(pace.budget().objects, 1);
         for _ in 0..12 {

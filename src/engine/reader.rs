@@ -1,6 +1,6 @@
 //! The pages of one lane, in order, read while those before them are written.
 //!
-//! The next page is asked for as soon as one has come, whatever the rest of the lane is at, until [`Source::AHEAD`] of them
+//! The next page is asked for as soon as one has come, whatever the rest of the lane is at, until a few of them
 //! wait or are on their way. A lane is cut only here, beyond everything that was read of it; the new border is durable before
 //! either half is read.
 
@@ -31,7 +31,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub fn start<S: Source, K: Sink>(shared: &Arc<Shared<S, K>>, lane: &Lane) -> Self {
-        let (give, pages) = channel(S::AHEAD.max(1));
+        let (give, pages) = channel(shared.pace.ahead);
         let (shared, lane, halt) = (shared.clone(), lane.clone(), shared.halt.clone());
         let task = tokio::spawn(async move { read_all(&shared, lane, &give).await });
         Reader {

@@ -37,6 +37,14 @@ impl Stop {
         self.token.cancelled().await;
     }
 
+    /// What `work` comes to, or [`Kind::Interrupted`] as soon as somebody asks: it is dropped where it is.
+    pub async fn cuts_short<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            outcome = work => outcome,
+            () = self.asked() => Err(interrupted()),
+        }
+    }
+
     /// How long what is in flight may take.
     pub fn grace(&self) -> Duration {
         self.grace

@@ -99,6 +99,15 @@ pub struct Lines {
 }
 
 impl Lines {
+    /// Room for about so many bytes of text: what grows by doubling holds up to twice its bytes.
+    pub fn with_room(bytes: usize) -> Self {
+        const LARGEST: usize = 8 << 20;
+        Lines {
+            text: String::with_capacity(bytes.min(LARGEST)),
+            records: Vec::new(),
+        }
+    }
+
     /// Adds the text of one object.
     pub fn push(&mut self, object: &str) -> Result<()> {
         let last = self
@@ -124,7 +133,7 @@ impl Lines {
 
     /// The memory it holds, in bytes.
     pub fn bytes(&self) -> usize {
-        self.text.capacity() + self.records.capacity() * size_of::<Record>()
+        self.text.len() + self.records.len() * size_of::<Record>()
     }
 
     /// The keys, in order.
@@ -248,10 +257,7 @@ impl<R: std::io::Read> Takeout<R> {
     fn next_range(&mut self) -> Result<Option<Range<usize>>> {
         let mut searched = self.start;
         loop {
-            if let Some(found) = self.buffer[searched..]
-                .iter()
-                .position(|byte| *byte == b'\n')
-            {
+            if let Some(found) = memchr::memchr(b'\n', &self.buffer[searched..]) {
                 let range = self.start..searched + found;
                 self.start = range.end + 1;
                 return Ok(Some(range));

@@ -41,7 +41,8 @@ pub enum Step {
         /// One lane each, numbered on from the last one.
         lanes: Vec<Bounds>,
     },
-    /// A lane gives its tail to a new lane: both halves in one record, before either is read.
+    /// A lane gives its tail to a new lane: both halves in one record, before either is read. What the lane has intended
+    /// lies before the cut.
     Split {
         /// The lane that is cut.
         parent: LaneId,
@@ -266,10 +267,12 @@ impl Job {
             ));
         }
         let lane = self.open_lane(parent)?;
-        if lane.intent.is_some() {
-            return illegal(format!("lane {parent} is split while a batch is under way"));
-        }
-        let Some((kept, off)) = lane.bounds.cut(&lane.cursor, end) else {
+        // What is intended stays with the lane.
+        let taken = lane
+            .intent
+            .as_ref()
+            .map_or(&lane.cursor, |intent| &intent.end);
+        let Some((kept, off)) = lane.bounds.cut(taken, end) else {
             return illegal(format!("lane {parent} cannot be cut at {end:?}"));
         };
         let pass = lane.pass;
@@ -429,12 +432,39 @@ mod tests {
         Job::fold(opened().into_iter().chain(more))
     }
 
+    /// Two objects, up to 9.
+    fn intent(seq: u64, hash: u8) -> Intent {
+        Intent {
+            seq,
+            end: after(9),
+            count: 2,
+            hash: [hash; 32],
+        }
+    }
+
     fn summary() -> Summary {
         Summary {
             exit_code: 0,
             tally: Tally::default(),
             notes: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_lane_is_cut_beyond_what_it_intends_and_the_batch_is_committed() {
+        let job = after_steps(vec![
+            Step::Intended(0, intent(0, 1)),
+            Step::Split {
+                parent: 0,
+                end: after(90),
+                child: 1,
+            },
+            Step::Committed(0, receipt(0, 0, 2), after(9)),
+            Step::Drained(0),
+        ])
+        .unwrap();
+        assert_eq!(job.open_lanes().count(), 1);
+        assert_eq!(job.lanes[1].intent, None);
     }
 
     #[test]
@@ -478,12 +508,6 @@ mod tests {
 
     #[test]
     fn illegal_steps_are_refused() {
-        let intent = |seq, hash| Intent {
-            seq,
-            end: after(9),
-            count: 2,
-            hash: [hash; 32],
-        };
         let cases: Vec<(&str, Vec<Step>)> = vec![
             ("planned twice", vec![Step::Planned]),
             (
@@ -579,12 +603,12 @@ mod tests {
                 ],
             ),
             (
-                "a split under way",
+                "a split within a batch under way",
                 vec![
                     Step::Intended(0, intent(0, 1)),
                     Step::Split {
                         parent: 0,
-                        end: after(90),
+                        end: after(9),
                         child: 1,
                     },
                 ],
@@ -634,12 +658,7 @@ mod tests {
 
     #[test]
     fn the_same_intent_again_is_legal_after_a_crash() {
-        let intent = Intent {
-            seq: 0,
-            end: after(9),
-            count: 2,
-            hash: [1; 32],
-        };
+        let intent = intent(0, 1);
         let steps = vec![
             Step::Intended(0, intent.clone()),
             Step::Intended(0, intent),

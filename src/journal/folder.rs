@@ -1,5 +1,5 @@
 //! The folder of one job, under its lock: `lock`, `journal/`, `state.json`, `obligations.json`, `definition.json`,
-//! `rejects.jsonl`, `report.json`.
+//! `rejects.jsonl`, `report.json`, `verification.json`.
 //!
 //! Everything here but [`Rejects::append`] is durable on return. What exists only once (a definition before its
 //! collection is dropped, tenants to put to sleep again) lies in plain files, because a journal may silently go back.
@@ -190,6 +190,17 @@ impl JobFolder {
     /// The text of `report.json`, if it was written.
     pub fn report(&self) -> Result<Option<String>> {
         self.text("report.json")
+    }
+
+    /// Writes `verification.json`: what a comparison at the end of the job found.
+    pub fn write_verification(&self, text: &str) -> Result<()> {
+        let _writing = self.writing();
+        durable::write(&self.file("verification.json"), text.as_bytes())
+    }
+
+    /// The text of `verification.json`, if it was written.
+    pub fn verification(&self) -> Result<Option<String>> {
+        self.text("verification.json")
     }
 
     fn text(&self, name: &str) -> Result<Option<String>> {

@@ -233,6 +233,18 @@ impl Class {
         self.definition["vectorIndexType"].is_string()
     }
 
+    /// The vectors whose index is skipped: it has no dimension. The legacy one is named `""`.
+    pub(super) fn skipped_indexes(&self) -> Vec<Box<str>> {
+        let is_skipped = |config: &Value| config["vectorIndexConfig"]["skip"] == true;
+        let named = self.named_vectors();
+        let named = named.filter(|(_, config)| is_skipped(config));
+        let mut skipped: Vec<Box<str>> = named.map(|(name, _)| name.as_str().into()).collect();
+        if is_skipped(&self.definition) {
+            skipped.push("".into());
+        }
+        skipped
+    }
+
     /// Whether the shard that holds `id` refuses writes.
     pub(super) fn is_read_only(&self, tenant: &str, id: Uuid) -> bool {
         let shard = if self.has_tenants() {

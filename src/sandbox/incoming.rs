@@ -171,11 +171,14 @@ impl<'v, 'a> Incoming<'v, 'a> {
         if class.is_read_only(&self.tenant, self.id) {
             return Err("store is read-only due to: manually set by user".to_owned());
         }
+        let skipped = class.skipped_indexes();
         let partition = class.awake(&self.tenant)?;
         prepared
             .vectors
             .check_dimensions(self.id, &partition.dimensions)?;
         prepared.vectors.fix_dimensions(&mut partition.dimensions);
+        let is_indexed = |name: &Box<str>| !skipped.contains(name);
+        partition.dimensions.retain(|name, _| is_indexed(name));
         let known = partition
             .objects
             .get(&self.id)

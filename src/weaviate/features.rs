@@ -2,7 +2,7 @@
 //!
 //! A setting that the target does not know and that says nothing (its default, or the server's own working) is left
 //! out; one that says something is named before anything is written. The table is what was seen on 1.27, 1.32 and
-//! 1.40 and what the manual dates; whatever it does not know shows when the created definition is read back.
+//! 1.40 and what the released sources have; whatever it does not know shows when the created definition is read back.
 
 use serde_json::Value;
 
@@ -41,9 +41,9 @@ struct Feature {
     loss: Loss,
 }
 
-const FEATURES: [Feature; 10] = [
+const FEATURES: [Feature; 11] = [
     Feature {
-        since: (1, 28),
+        since: (1, 30),
         place: Place::Class,
         pointer: "/invertedIndexConfig/usingBlockMaxWAND",
         what: "the layout of the keyword index",
@@ -83,6 +83,14 @@ const FEATURES: [Feature; 10] = [
         loss: Loss::Setting,
     },
     Feature {
+        since: (1, 39),
+        place: Place::Index,
+        pointer: "/rq",
+        what: "rotational quantization of 4 bits",
+        means: Some(is_four_bits),
+        loss: Loss::Setting,
+    },
+    Feature {
         since: (1, 32),
         place: Place::Index,
         pointer: "/skipDefaultQuantization",
@@ -91,7 +99,7 @@ const FEATURES: [Feature; 10] = [
         loss: Loss::Setting,
     },
     Feature {
-        since: (1, 33),
+        since: (1, 37),
         place: Place::Class,
         pointer: "/invertedIndexConfig/stopwordPresets",
         what: "stopword presets of its own",
@@ -99,7 +107,7 @@ const FEATURES: [Feature; 10] = [
         loss: Loss::Setting,
     },
     Feature {
-        since: (1, 33),
+        since: (1, 37),
         place: Place::Property,
         pointer: "/textAnalyzer",
         what: "a text analyzer",
@@ -124,8 +132,8 @@ const FEATURES: [Feature; 10] = [
     },
 ];
 
-/// Named vectors beside the one without a name came with 1.31.
-const BOTH_VECTORS: Version = (1, 31);
+/// Named vectors beside the one without a name.
+const BOTH_VECTORS: Version = (1, 30);
 
 fn is_enabled(value: &Value) -> bool {
     value.get("enabled") == Some(&Value::Bool(true))
@@ -133,6 +141,10 @@ fn is_enabled(value: &Value) -> bool {
 
 fn is_one_bit(value: &Value) -> bool {
     is_enabled(value) && value.get("bits") == Some(&Value::from(1))
+}
+
+fn is_four_bits(value: &Value) -> bool {
+    is_enabled(value) && value.get("bits") == Some(&Value::from(4))
 }
 
 fn is_something(value: &Value) -> bool {
@@ -189,13 +201,18 @@ impl Feature {
             lacks.push((self.loss, sentence(self.what, owner, self.since)));
             return false;
         }
-        // Of a feature that another line of the table asks more of, only what is off is taken out.
-        if is_enabled(value) {
+        if self.is_extended() {
             return false;
         }
         let (parent, name) = self.pointer.rsplit_once('/').unwrap_or_default();
         let parent = settings.pointer_mut(parent).and_then(Value::as_object_mut);
         parent.is_some_and(|parent| parent.remove(name).is_some())
+    }
+
+    /// True if servers before it know the setting, in other values.
+    fn is_extended(&self) -> bool {
+        let older = |other: &Feature| other.pointer == self.pointer && other.since < self.since;
+        FEATURES.iter().any(older)
     }
 }
 
@@ -280,7 +297,22 @@ mod tests {
         );
         assert!(words[3].starts_with("a time to live came"), "{words:?}");
         assert_eq!(fitted(text, (1, 32)).lacks.len(), 2);
+        assert_eq!(fitted(text, (1, 34)).lacks.len(), 1);
         assert!(fitted(text, (1, 40)).lacks.is_empty());
+    }
+
+    #[test]
+    fn a_setting_of_which_only_some_values_are_too_young_is_left_in() {
+        let text = r#"{"class":"A","vectorIndexConfig":{"rq":{"enabled":false,"bits":8}}}"#;
+        for version in [(1, 32), (1, 38)] {
+            assert_eq!(fitted(text, version).definition.text(), text);
+        }
+        let text = r#"{"class":"A","vectorIndexConfig":{"rq":{"enabled":true,"bits":4}}}"#;
+        let lacks = fitted(text, (1, 38)).lacks;
+        assert_eq!(
+            lacks[0].1,
+            "rotational quantization of 4 bits came with Weaviate 1.39"
+        );
     }
 
     #[test]

@@ -71,5 +71,7 @@ pub(super) fn replaced(client: &Client, name: &CollectionName, what: &str) -> Er
             client.address()
         ),
     )
-    .with_hint("nothing more was written; find out who changed it, then start anew with --restart")
+    // What was written before may be gone: no count of it would be true.
+    .with_kept("nothing more was written")
+    .with_hint("find out who changed it, then start anew with --restart")
 }

@@ -39,8 +39,8 @@ pub use incarnation::Incarnation;
 pub use properties::PropertyRules;
 pub use reading::{ReadPlan, Wanted};
 pub use schema::{
-    automation, creatable, definition_holds, definitions_match, dropped_vectors, with_automation,
-    with_name,
+    automation, creatable, definition_holds, definitions_match, dropped_vectors, unindexed_vectors,
+    with_automation, with_name,
 };
 pub use sink::CollectionSink;
 pub use source::CollectionSource;

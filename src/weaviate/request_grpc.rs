@@ -90,30 +90,25 @@ impl WriteObject for GrpcObject {
         const NAMED: u32 = 23;
         const SINGLE_FP32: u64 = 1;
         const MULTI_FP32: u64 = 2;
-        self.floats.clear();
         let decoded = match vector {
             Vector::Json(json) => decode_vector(json, &mut self.decoded)?,
             vector => Some(vector),
         };
-        let is_multi = match decoded {
-            Some(Vector::Single(bytes)) => {
-                self.floats.extend_from_slice(bytes);
-                false
-            }
+        let (floats, kind) = match decoded {
+            Some(Vector::Single(bytes)) => (bytes, SINGLE_FP32),
             Some(Vector::Multi { dimensions, rows }) => {
+                self.floats.clear();
                 add_rows(&mut self.floats, dimensions, rows)?;
-                true
+                (&self.floats[..], MULTI_FP32)
             }
             Some(Vector::Json(_)) | None => return Ok(None),
         };
         match name {
-            None if is_multi => return Ok(Some("has rows, which only a named one may have")),
-            None => self.vectors.add_bytes(LEGACY, &self.floats),
+            None if kind == MULTI_FP32 => {
+                return Ok(Some("has rows, which only a named one may have"));
+            }
+            None => self.vectors.add_bytes(LEGACY, floats),
             Some(name) => {
-                let (floats, kind) = (
-                    &self.floats,
-                    if is_multi { MULTI_FP32 } else { SINGLE_FP32 },
-                );
                 self.vectors.add_message(NAMED, |vector| {
                     vector.add_bytes(1, name.as_bytes());
                     vector.add_bytes(3, floats);

@@ -118,6 +118,24 @@ pub fn dropped_vectors(definition: &Definition) -> Result<Vec<String>> {
     Ok(dropped.map(|(name, _)| name.clone()).collect())
 }
 
+/// The vectors, by name, empty for the one without, whose index is skipped: the server takes them in any length.
+pub fn unindexed_vectors(definition: &Definition) -> Result<Vec<String>> {
+    let value = definition.value()?;
+    let named = value.get("vectorConfig").and_then(Value::as_object);
+    let named = named.into_iter().flatten();
+    let all = named.map(|(name, vector)| (name.as_str(), vector));
+    let unindexed = all
+        .chain([("", &value)])
+        .filter(|(_, vector)| is_skipped(vector));
+    Ok(unindexed.map(|(name, _)| name.to_owned()).collect())
+}
+
+fn is_skipped(vector: &Value) -> bool {
+    let kind = vector.get("vectorIndexType").and_then(Value::as_str);
+    let skip = vector.pointer("/vectorIndexConfig/skip");
+    kind.is_none_or(|kind| kind == "hnsw") && skip == Some(&Value::Bool(true))
+}
+
 /// The automation flags of a collection's tenants.
 const AUTOMATION: [&str; 2] = ["autoTenantCreation", "autoTenantActivation"];
 
@@ -321,6 +339,14 @@ mod tests {
         assert!(made.create.get("vectorConfig").is_none());
         assert!(made.then_update.unwrap()["vectorConfig"].get("b").is_none());
         assert_eq!(made.left_out.len(), 1);
+    }
+
+    #[test]
+    fn vectors_whose_index_is_skipped_are_known() {
+        let read = definition(
+            r#"{"class":"A","vectorIndexConfig":{"skip":true},"vectorConfig":{"a":{"vectorIndexType":"hnsw","vectorIndexConfig":{"skip":true}},"b":{"vectorIndexType":"flat","vectorIndexConfig":{"skip":true}},"c":{"vectorIndexConfig":{"skip":false}}}}"#,
+        );
+        assert_eq!(unindexed_vectors(&read).unwrap(), ["a", ""]);
     }
 
     #[test]

@@ -350,9 +350,6 @@ fn range<'a>(lane: &'a Lane, cursor: &'a Cursor) -> Result<(Option<&'a Key>, Opt
 }
 
 impl Source for CollectionSource {
-    // The server and the encoding take about as long as each other, but not at every page: one page more evens it out.
-    const AHEAD: usize = 2;
-
     fn lanes(&self) -> Vec<Bounds> {
         vec![Bounds::ALL_KEYS]
     }

@@ -127,8 +127,6 @@ fn an_archive_of_a_version_to_come_is_refused() {
         r#"{"metadata":{"version":"2.0","collection":"A"},"schema":{"class":"A"},"objects":[]}"#;
     std::fs::write(&path, document).unwrap();
     is_refused(&world, &path, &[14], "version 2.0");
-    let ended = world.run("col verify future.json").with(14);
-    assert!(ended.stderr.contains("2.0"), "{ended:#?}");
 }
 
 #[test]

@@ -138,13 +138,7 @@ fn jobs_are_listed_shown_cancelled_and_pruned() {
     world.run("jobs prune --older-than 0s").with(0);
     assert_eq!((world.jobs().len(), world.archives("out").len()), (0, 1));
     for command in ["show", "resume", "cancel"] {
-        let ended = world.run(&format!("jobs {command} ffffffff")).with(10);
-        assert!(
-            ended
-                .stderr
-                .contains("hint: `elysiactl jobs ls` lists the jobs"),
-            "{ended:#?}"
-        );
+        world.run(&format!("jobs {command} ffffffff")).with(10);
     }
 }
 

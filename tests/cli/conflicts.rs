@@ -209,22 +209,6 @@ fn a_state_file_that_cannot_be_read_is_listed_and_never_taken_for_a_finished_job
 }
 
 #[test]
-fn a_collection_that_is_dropped_during_its_restore_exits_7() {
-    let world = World::with(230);
-    let archive = world.run("col backup Article -o first").with(0).path();
-    let store = world.store().clone();
-    let empty = elysiactl::sandbox::Store::new().snapshot();
-    world.at_request(3, BATCHES, move || store.restore(&empty));
-    let ended = world
-        .run(&format!(
-            "col restore {} --name Copy --batch-size 40 --workers 1",
-            archive.display()
-        ))
-        .with(7);
-    assert!(ended.stderr.contains("kept: "), "{ended:#?}");
-}
-
-#[test]
 fn a_refusal_before_the_first_batch_leaves_nothing_behind() {
     let world = World::with(30);
     let archive = world.run("col backup Article -o first").with(0).path();
@@ -376,21 +360,4 @@ fn a_removal_names_the_ways_out_of_an_unfinished_clear() {
                 `jobs cancel` gives it up\n";
     assert!(ended.stderr.ends_with(hint), "{ended:#?}");
     assert_eq!(world.store().count("Article"), 30);
-}
-
-#[test]
-fn a_source_that_is_dropped_while_it_is_read_exits_6_and_leaves_nothing_of_an_unbegun_job() {
-    let world = World::with(230);
-    let store = world.store().clone();
-    let nothing = elysiactl::sandbox::Store::new().snapshot();
-    world.at_request(1, PAGES, move || store.restore(&nothing));
-    fails_at_last(
-        &world,
-        BACKUP,
-        6,
-        "error: collection `Article` is gone\n  \
-         kept: nothing was written, and no job is left\n  \
-         hint: somebody deleted it while it was read\n",
-    );
-    assert_eq!((world.jobs().len(), world.hidden("out").len()), (0, 0));
 }

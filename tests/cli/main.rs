@@ -7,6 +7,7 @@ mod archives;
 mod commands;
 mod conflicts;
 mod diff;
+mod exits;
 mod leases;
 mod output;
 mod owner;

@@ -14,7 +14,7 @@ fn at_terminal(world: &World, words: &str, pty: &Pty) -> Running {
 
 /// Types an answer when the question is asked.
 #[track_caller]
-fn answered(world: &World, words: &str, answer: &str) -> Ended {
+pub fn answered(world: &World, words: &str, answer: &str) -> Ended {
     let mut pty = Pty::open();
     let running = at_terminal(world, words, &pty);
     running.says("to go on: ");

@@ -32,31 +32,6 @@ fn an_unknown_collection_exits_10() {
 }
 
 #[test]
-fn an_unreachable_server_exits_5_after_the_patience() {
-    let world = World::with(3);
-    for words in [
-        "col backup Article",
-        "col ls",
-        "col clear Article --force",
-        "health",
-    ] {
-        let tuned = match words.split(' ').nth(1) {
-            Some("backup" | "clear") => format!("{words} --retry-for 1s"),
-            _ => continue,
-        };
-        let ended = world
-            .run(&format!("{tuned} --url http://127.0.0.1:1"))
-            .with(5);
-        let (retries, error) = ended.stderr.split_once("error: ").unwrap();
-        assert!(retries.starts_with("retry: cannot reach Weaviate at http://127.0.0.1:1: "));
-        assert!(error.starts_with("cannot reach Weaviate at http://127.0.0.1:1 after "));
-        assert!(error.contains("connection refused\n  hint: start the server or check --url"));
-    }
-    assert_eq!(world.jobs().len(), 0, "no job was begun");
-    assert_eq!(world.sandbox.requests().len(), 0);
-}
-
-#[test]
 fn a_wrong_key_exits_12_and_is_never_shown() {
     let settings = Settings {
         api_key: Some("right-key".to_owned()),
@@ -199,16 +174,9 @@ fn an_output_that_cannot_be_written_is_refused_before_a_job_is_begun() {
 #[test]
 fn a_state_directory_that_cannot_be_written_is_refused_and_looking_needs_none() {
     let world = World::with(3);
-    let ended = world
+    world
         .run("col backup Article --state-dir /proc/none")
         .with(1);
-    assert!(
-        ended.stderr.starts_with(
-            "error: the state directory `/proc/none` is of no use: cannot create `/proc/none/jobs`: \
-             no such file or directory\n  hint: choose another one with `--state-dir`, or set `XDG_STATE_HOME`\n"
-        ),
-        "{ended:#?}"
-    );
     assert!(!world.path().join("backups").exists());
     for words in [
         "col ls",

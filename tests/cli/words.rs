@@ -33,3 +33,15 @@ pub fn fails_at_last(world: &World, words: &str, code: i32, expected: &str) -> E
     assert_eq!(error, expected, "`{words}`: {text}");
     ended
 }
+
+/// True if the text is the pattern, in which `*` stands for anything without a blank.
+pub fn is_like(text: &str, pattern: &str) -> bool {
+    let Some((before, after)) = pattern.split_once('*') else {
+        return text == pattern;
+    };
+    let Some(rest) = text.strip_prefix(before) else {
+        return false;
+    };
+    let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+    (1..=end).any(|at| rest.is_char_boundary(at) && is_like(&rest[at..], after))
+}

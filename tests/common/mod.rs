@@ -68,6 +68,29 @@ pub fn session_told(state: &Path, reporter: Arc<dyn Reporter>) -> Session {
     }
 }
 
+/// A real server, at the address in a variable. gRPC is where another one says, or else on port 50051 of the same host.
+pub fn real(url: &str, grpc: &str) -> Connection {
+    let url = std::env::var(url).unwrap_or_else(|_| panic!("{url} names the server"));
+    let authority = url.trim_start_matches("http://");
+    let host = authority.split([':', '/']).next().unwrap_or(authority);
+    let grpc = std::env::var(grpc);
+    Connection {
+        grpc_url: Some(grpc.unwrap_or_else(|_| format!("http://{host}:50051"))),
+        ..Connection::to(&url)
+    }
+}
+
+/// A real server may take a moment.
+pub fn patient(state: &Path) -> Session {
+    let mut session = session(state);
+    session.policy = Policy {
+        patience: Some(Duration::from_secs(60)),
+        ..Policy::default()
+    };
+    session.tuning.batch_size = None;
+    session
+}
+
 pub fn backup_request(
     connection: &Connection,
     collection: &str,
@@ -115,6 +138,7 @@ pub fn clear_request(connection: &Connection, collection: &str) -> ClearRequest 
         delete_schema: false,
         method: ClearMethod::Auto,
         tenants: Vec::new(),
+        backup_to: None,
     }
 }
 

@@ -6,3 +6,4 @@ mod program;
 
 mod moments;
 mod signals;
+mod verify;

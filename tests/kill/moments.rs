@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use elysiactl::sandbox::Snapshot;
 
-use crate::program::{Ended, Moment, World};
+use crate::program::{Ended, Moment, World, start};
 
 /// Any request.
 const ANY: (&str, &str) = ("", "/");
@@ -266,4 +266,21 @@ fn a_job_that_is_killed_again_and_again_comes_to_its_end() {
             case.words
         );
     }
+}
+
+/// The folder of the first run is not that of the next one.
+#[test]
+fn a_job_is_gone_on_with_from_any_folder() {
+    let world = World::with(OBJECTS);
+    let words = "col backup Article -o out --batch-size 40 --verify";
+    let pages = ("GET", "/v1/objects?class=Article&limit=40");
+    world.run_killed(words, 3, pages, Moment::Before);
+    let elsewhere = world.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let job = world.unfinished().unwrap();
+    let mut command = world.command(&format!("jobs resume {job}"));
+    command.current_dir(&elsewhere);
+    let path = start(command).wait().with(0).path();
+    let [archive] = world.archives("out").try_into().unwrap();
+    assert_eq!(path, world.path().join("out").join(archive));
 }

@@ -19,6 +19,8 @@ pub struct Kind {
     pub ignored: Vec<&'static str>,
     /// True if it depends on how the server was started.
     pub may_be_refused: bool,
+    /// Older servers may refuse it.
+    pub since: (u32, u32),
 }
 
 fn kind(name: &'static str, definition: Value, objects: impl IntoIterator<Item = Value>) -> Kind {
@@ -32,6 +34,7 @@ fn kind(name: &'static str, definition: Value, objects: impl IntoIterator<Item =
         exit_code: 0,
         ignored: Vec::new(),
         may_be_refused: false,
+        since: (1, 27),
     }
 }
 
@@ -306,7 +309,7 @@ fn hashes() -> Kind {
     Kind {
         exit_code: 3,
         ignored: vec!["h"],
-        may_be_refused: true,
+        since: (1, 37),
         ..kind(
             "blobHash, which cannot come back",
             class(vec![property("h", "blobHash"), property("t", "text")]),
@@ -374,7 +377,10 @@ fn indexes() -> Kind {
         json!({"id": id(n.into()), "properties": {"t": "x"},
         "vectors": {"flatbq": [1, n, 3], "pq": [1, 2, 3, n], "rq": [n, 1], "manhattan": [n]}})
     });
-    kind("indexes and compressions", definition, objects)
+    Kind {
+        since: (1, 32),
+        ..kind("indexes and compressions", definition, objects)
+    }
 }
 
 fn time_to_live() -> Kind {
@@ -384,6 +390,7 @@ fn time_to_live() -> Kind {
     let values = (0..30).map(|n| json!({"until": "2999-01-01T00:00:00Z", "t": n.to_string()}));
     Kind {
         may_be_refused: true,
+        since: (1, 35),
         ..kind("a time to live", definition, objects(values.collect()))
     }
 }
@@ -412,13 +419,38 @@ fn named() -> Vec<Kind> {
         ),
         Kind {
             update: Some(json!({"vectorConfig": {"a": index("hnsw")}})),
+            since: (1, 30),
             ..kind("legacy and named vectors", plain(), beside)
         },
-        kind(
-            "multi-vectors",
-            json!({"vectorConfig": {"rows": multi(), "single": index("hnsw")}}),
-            rows,
-        ),
+        Kind {
+            since: (1, 29),
+            ..kind(
+                "multi-vectors",
+                json!({"vectorConfig": {"rows": multi(), "single": index("hnsw")}}),
+                rows,
+            )
+        },
+    ]
+}
+
+fn lengths() -> Vec<Kind> {
+    let skipped = json!({"vectorizer": "none", "vectorIndexConfig": {"skip": true}});
+    let any =
+        (1..20u32).map(|n| json!({"id": id(n.into()), "vector": vec![1.5; n as usize % 5 + 1]}));
+    let mut tenants = json!({"vectorizer": "none", "multiTenancyConfig": {"enabled": true}});
+    tenants["properties"] = json!([property("n", "int")]);
+    let of_tenant = (0..20u32).map(|n| match n % 2 {
+        0 => {
+            json!({"id": id(n.into()), "tenant": "short", "vector": [n, 2], "properties": {"n": n}})
+        }
+        _ => json!({"id": id(n.into()), "tenant": "long", "vector": [n, 2, 3, 4]}),
+    });
+    vec![
+        kind("any length, the index skipped", skipped, any),
+        Kind {
+            tenants: vec![("short", "HOT"), ("long", "HOT")],
+            ..kind("each tenant its own length", tenants, of_tenant)
+        },
     ]
 }
 
@@ -475,8 +507,10 @@ pub fn all() -> Vec<Kind> {
         objects(uuids),
     ));
     all.push(tenants());
+    all.extend(lengths());
     all.push(Kind {
         aliases: vec!["One", "Two"],
+        since: (1, 32),
         ..kind("aliases", plain(), legacy(5))
     });
     all.extend([settings(), indexes(), time_to_live()]);

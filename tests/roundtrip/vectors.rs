@@ -80,6 +80,75 @@ async fn vectors_of_another_length_are_named_and_only_their_objects_are_left_out
     sandbox.stop().await;
 }
 
+/// Objects of each tenant with vectors of another length.
+fn of_tenants(lengths: &[(&str, usize)], first: u128) -> Vec<Value> {
+    let objects = lengths.iter().zip(first..).map(|((tenant, length), number)| {
+        json!({"id": id(number), "tenant": tenant, "properties": {}, "vector": vec![1; *length]})
+    });
+    objects.collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_tenant_has_an_index_of_its_own_and_may_have_vectors_of_another_length() {
+    let sandbox = Sandbox::start(Settings::default()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let session = session(&folder.path().join("state"));
+    let schema =
+        json!({"class": "Mixed", "vectorizer": "none", "multiTenancyConfig": {"enabled": true}});
+    let objects = of_tenants(&[("a", 3), ("b", 4), ("a", 3), ("b", 4), ("b", 2)], 0);
+    let archive = document(folder.path(), schema, objects);
+    let request = restore_request(&sandbox.connection(), &archive, None);
+    let outcome = restore(&session, &request).await.unwrap();
+    let tally = outcome.tally;
+    assert_eq!(
+        (outcome.exit_code, tally.accepted, tally.rejected),
+        (3, 4, 1)
+    );
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn objects_merged_into_a_collection_have_to_fit_the_vectors_that_are_there() {
+    let sandbox = Sandbox::start(Settings::default()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let session = session(&folder.path().join("state"));
+    let schema =
+        json!({"class": "There", "vectorizer": "none", "multiTenancyConfig": {"enabled": true}});
+    let there = of_tenants(&[("a", 3), ("b", 4)], 0);
+    let request = |archive: &Path| restore_request(&sandbox.connection(), archive, None);
+    let archive = document(folder.path(), schema.clone(), there);
+    assert_eq!(
+        restore(&session, &request(&archive))
+            .await
+            .unwrap()
+            .exit_code,
+        0
+    );
+
+    // In the archive all of one tenant are of one length; that of most does not count.
+    let some = of_tenants(&[("a", 3), ("b", 3), ("b", 3), ("c", 5)], 10);
+    let archive = document(folder.path(), schema.clone(), some);
+    let mut merge = request(&archive);
+    merge.merge = true;
+    let outcome = restore(&session, &merge).await.unwrap();
+    let tally = outcome.tally;
+    assert_eq!(
+        (outcome.exit_code, tally.accepted, tally.rejected),
+        (3, 2, 2)
+    );
+    assert_eq!(sandbox.store().count("There"), 4);
+
+    let none = of_tenants(&[("a", 2), ("b", 2)], 20);
+    let archive = document(folder.path(), schema, none);
+    let mut merge = request(&archive);
+    merge.merge = true;
+    let error = restore(&session, &merge).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Incompatible, "{error}");
+    assert!(error.message().contains(&id(20).to_string()), "{error}");
+    assert_eq!(sandbox.store().count("There"), 4);
+    sandbox.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_vector_whose_index_was_dropped_is_left_out_and_said_so() {
     let sandbox = Sandbox::start(Settings::default()).await.unwrap();

@@ -160,6 +160,7 @@ async fn clear(run: &Run, args: &ClearArgs) -> Result<Done> {
             MethodArg::ById => ClearMethod::ById,
         },
         tenants: args.tenants.clone(),
+        backup_to: args.backup_to.as_ref().map(PathBuf::from),
     };
     let plan = commands::plan_clear(&session, &request).await?;
     run.screen.event(&Event::Planned(&plan.plan));
@@ -171,9 +172,6 @@ async fn clear(run: &Run, args: &ClearArgs) -> Result<Done> {
     let (shown, name) = (run.screen.with_origin(&plan.plan), &request.collection);
     run.confirm(&session, &shown, name.as_str(), force, &connected.protect)
         .await?;
-    if let Some(destination) = &args.backup_to {
-        back_up_first(run, args, &session, &connected.connection, destination).await?;
-    }
     commands::clear(&session, &request, plan)
         .await
         .map(Done::from)
@@ -186,47 +184,6 @@ fn unprotected(name: &str, protect: &[String]) -> Result<CollectionName> {
     let name = CollectionName::parse(name)?;
     refuse_protected(name.as_str(), protect)?;
     Ok(name)
-}
-
-/// `--backup-to`: nothing is cleared without an archive that was read back whole.
-async fn back_up_first(
-    run: &Run,
-    args: &ClearArgs,
-    session: &Session,
-    connection: &Connection,
-    destination: &str,
-) -> Result<()> {
-    let request = BackupRequest {
-        connection: connection.clone(),
-        collection: CollectionName::parse(&args.name)?,
-        group: Vec::new(),
-        destination: PathBuf::from(destination),
-        format: Format::Json,
-        codec: Codec::Zstd,
-        with_data: true,
-        verify: false,
-        with_vectors: true,
-        tenants: Vec::new(),
-        inactive: Inactive::Refuse,
-    };
-    let stopped = |error: Error| {
-        error
-            .within("the backup before clearing did not succeed")
-            .with_kept("nothing was cleared")
-    };
-    let outcome = commands::backup(session, &request).await.map_err(stopped)?;
-    let (0, Some(archive)) = (outcome.exit_code, &outcome.archive) else {
-        return Err(stopped(Error::new(
-            Kind::Difference,
-            "the archive is not complete",
-        )));
-    };
-    commands::verify(archive).map_err(stopped)?;
-    run.screen.event(&Event::Note(&format!(
-        "backed up and verified: {}",
-        archive.display()
-    )));
-    Ok(())
 }
 
 async fn verify(run: &Run, args: &VerifyArgs) -> Result<Done> {
@@ -325,6 +282,7 @@ async fn remove(run: &Run, args: &RmArgs) -> Result<Done> {
         delete_schema: true,
         method: ClearMethod::Auto,
         tenants: Vec::new(),
+        backup_to: None,
     };
     let mut plan = commands::plan_clear(&session, &request).await?;
     plan.plan.title = format!("remove collection `{}`", request.collection);

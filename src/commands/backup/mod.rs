@@ -18,6 +18,7 @@ use super::owed;
 use super::report::{self, Account};
 use super::session::{Claimed, Outcome, Session, Unfinished, fact, fact_number, grouped, resumed};
 use super::target::{self, Found};
+use super::verification;
 use super::witness::Witnesses;
 use crate::archive::{
     Archive, ArchiveSink, Contents, Draft, Ending, Format, Header, Selection, SinkOptions,
@@ -30,6 +31,7 @@ use crate::format::Codec;
 use crate::job::{Identity, Job, JobKind, Receipt, Spec, Summary};
 use crate::journal::{JobFolder, State};
 use crate::model::{CollectionName, Definition, Tenant};
+use crate::pipe::Sink;
 use crate::retry::Policy;
 use crate::storage::{Local, Storage};
 use crate::weaviate::{
@@ -44,6 +46,8 @@ use waking::{UNCOUNTED, Waking};
 
 /// Noted in the job's summary: objects that were there when it began.
 const WITNESSES: &str = "witnesses";
+/// Noted in the job's summary: the archive has its name.
+const PUBLISHED: &str = "published";
 /// As many as there are witnesses at most.
 const WITNESSED_TENANTS: usize = 16;
 
@@ -117,7 +121,7 @@ pub async fn backup_into(
         .await;
     verb.put_tenants_back(&outcome).await?;
     if let Ok(summary) = &outcome {
-        verb.complete_report(&summary.notes)?;
+        verb.complete_report(summary)?;
         verb.put_papers_beside()?;
     }
     let Backup { lease, folder, .. } = verb;
@@ -128,17 +132,26 @@ pub async fn backup_into(
         Err(error) => return Err(session.forget_refused(folder, error)),
     };
     ended?;
-    let state = folder.state()?;
-    let mut outcome = Outcome {
+    Ok(Outcome {
         exit_code: summary.exit_code,
         tally: summary.tally,
         notes: summary.notes,
-        archive: state.archives.first().map(PathBuf::from),
-    };
-    if request.verify || state.extra.contains_key("verify") {
-        verified::verify(session, request, &*storage, &folder, &mut outcome).await?;
-    }
-    Ok(outcome)
+        archive: Some(storage.path(&archive_name(&folder)?)),
+    })
+}
+
+/// The name of the job's archive at its destination.
+fn archive_name(folder: &JobFolder) -> Result<String> {
+    let archives = folder.state()?.archives;
+    let name = archives
+        .first()
+        .and_then(|path| Path::new(path).file_name());
+    Ok(name.unwrap_or_default().to_string_lossy().into_owned())
+}
+
+/// True once the archive has its name: what comes of the collection does not touch it any more.
+pub(super) fn is_published(state: &State) -> bool {
+    state.extra.contains_key(PUBLISHED)
 }
 
 /// A job that has just begun and must give way to another host is forgotten.
@@ -375,6 +388,7 @@ async fn describe_size(
     // Two counts, and the page that proves the end.
     let cost = Cost {
         per_page: 1,
+        most_in_page: ArchiveSink::MOST,
         per_tenant: 3,
     };
     let tenants = seen.chosen.len() as u64;
@@ -402,7 +416,13 @@ async fn claim(
             }
             Unfinished::Resume => {
                 session.check_identity(&state, &identity)?;
-                check_same_life(session, &state, client, seen).await?;
+                // The comparison of a finished archive says itself what became of the collection.
+                if !is_published(&state) {
+                    check_same_life(session, &state, client, seen).await?;
+                }
+                if request.verify {
+                    folder.update_state(verification::want)?;
+                }
                 return session.go_on(folder);
             }
         }
@@ -418,7 +438,7 @@ async fn claim(
         |state| {
             state.incarnation = Some(seen.incarnation.shards.clone());
             if request.verify {
-                state.extra.insert("verify".into(), "yes".into());
+                verification::want(state);
             }
             let total = if request.with_data { seen.count } else { 0 };
             // Nobody knows what is in tenants that are asleep.
@@ -506,10 +526,11 @@ pub(super) fn discard(folder: JobFolder, state: &State) -> Result<()> {
 pub(super) fn discard_loudly(session: &Session, folder: JobFolder, state: &State) -> Result<()> {
     discard(folder, state)?;
     let what = match state.extra.contains_key("archive") {
-        true => " and its unfinished archive are",
-        false => " is",
+        true if is_published(state) => " is removed; its finished archive stays",
+        true => " and its unfinished archive are removed",
+        false => " is removed",
     };
-    let note = format!("job {}{what} removed", state.job);
+    let note = format!("job {}{what}", state.job);
     session.reporter.event(&Event::Note(&note));
     Ok(())
 }

@@ -18,8 +18,11 @@ impl Backup<'_> {
     /// The report, and what could not be read, where whoever finds the archive finds them; hidden, so that a pattern for
     /// archives does not match them.
     pub(super) fn put_papers_beside(&self) -> Result<()> {
-        verified::put_report_beside(&*self.storage, &self.folder)?;
-        let name = verified::archive_name(&self.folder)?;
+        let name = archive_name(&self.folder)?;
+        if let Some(report) = self.folder.report()? {
+            let key = format!(".{name}.report.json");
+            self.storage.put(&key, report.as_bytes())?;
+        }
         let path = self.folder.path().join("rejects.jsonl");
         let rejects = std::fs::read(&path).doing(|| format!("cannot read `{}`", path.display()))?;
         if rejects.is_empty() {
@@ -142,15 +145,18 @@ impl Backup<'_> {
     }
 
     /// The rest of the report, for which the archive has to be looked at.
-    pub(super) fn complete_report(&self, notes: &[String]) -> Result<()> {
-        let archives = self.folder.state()?.archives;
-        let Some(path) = archives.first() else {
-            return Ok(());
+    pub(super) fn complete_report(&self, summary: &Summary) -> Result<()> {
+        verification::complete_report(&self.folder)?;
+        let name = archive_name(&self.folder)?;
+        let archive = match Archive::open_in(self.storage.clone(), &name) {
+            // That it cannot be opened is what was found.
+            Err(_) if summary.exit_code == 13 => return Ok(()),
+            archive => archive?,
         };
         let account = Account {
-            archive: &Archive::open(Path::new(path))?,
+            archive: &archive,
             selection: &Selection::default(),
-            left_out: notes.to_vec(),
+            left_out: summary.notes.clone(),
         };
         report::complete(&self.folder, &account)
     }
@@ -234,7 +240,15 @@ impl Backup<'_> {
         ]))
     }
 
-    fn started_on_server(&self) -> Result<i64> {
+    fn publish(&self, job: &Job) -> Result<Facts> {
+        let path = self.draft(job)?.publish()?;
+        self.folder.update_state(|state| {
+            state.extra.insert(PUBLISHED.into(), "yes".into());
+        })?;
+        Ok(Facts::from([("path".into(), path.display().to_string())]))
+    }
+
+    pub(super) fn started_on_server(&self) -> Result<i64> {
         match self
             .state
             .extra
@@ -377,13 +391,8 @@ impl Verb for Backup<'_> {
             2 => self.account(job).await.map(Some),
             // Again, with what the comparison found.
             3 => self.seal(job).map(Some),
-            4 => {
-                let path = self.draft(job)?.publish()?;
-                Ok(Some(Facts::from([(
-                    "path".into(),
-                    path.display().to_string(),
-                )])))
-            }
+            4 => self.publish(job).map(Some),
+            5 if verification::is_wanted(&self.folder.state()?) => self.verify(job).await.map(Some),
             _ => Ok(None),
         }
     }
@@ -404,8 +413,10 @@ impl Verb for Backup<'_> {
             (0, false) => 3,
             _ => 13,
         };
+        let found = verification::tell(job, &mut notes);
         Summary {
-            exit_code,
+            // 13 is the largest that a summary can have.
+            exit_code: exit_code.max(found),
             tally: job.tally,
             notes,
         }

@@ -1,83 +1,89 @@
-//! After a backup: what is in the archive, told in the report; and `--verify`.
+//! `--verify`: the archive is read back, then compared with the collection as it is now.
+//!
+//! The archive has its name by then, so the job comes to its end whatever is found. Only a server that cannot be asked,
+//! or a signal, leaves the comparison to the next run.
 
-use std::path::Path;
+use super::verb::Backup;
+use super::*;
+use crate::commands::diff::{Comparison, SinceBackup, another_life, verify_backup};
 
-use serde_json::Value;
-
-use super::{BackupRequest, census};
-use crate::archive::Archive;
-use crate::commands::diff::verify_backup;
-use crate::commands::session::{Outcome, Session, add_to_report};
-use crate::error::{Error, Result};
-use crate::event::Event;
-use crate::journal::JobFolder;
-use crate::storage::Storage;
-
-/// The name of the job's archive at its destination.
-pub(super) fn archive_name(folder: &JobFolder) -> Result<String> {
-    let archives = folder.state()?.archives;
-    let name = archives
-        .first()
-        .and_then(|path| Path::new(path).file_name());
-    Ok(name.unwrap_or_default().to_string_lossy().into_owned())
-}
-
-/// The report as it is now, where whoever finds the archive finds it.
-pub(super) fn put_report_beside(storage: &dyn Storage, folder: &JobFolder) -> Result<()> {
-    let name = archive_name(folder)?;
-    match folder.report()? {
-        Some(report) => storage.put(&format!(".{name}.report.json"), report.as_bytes()),
-        None => Ok(()),
-    }
-}
-
-/// Reads the archive from its first byte to its last, then compares it with the collection as it is now.
-pub(super) async fn verify(
-    session: &Session,
-    request: &BackupRequest,
-    storage: &dyn Storage,
-    folder: &JobFolder,
-    outcome: &mut Outcome,
-) -> Result<()> {
-    let Some(path) = outcome.archive.clone() else {
-        return Ok(());
-    };
-    let doing = "verify the archive";
-    session.reporter.event(&Event::Stage { doing });
-    let archive = Archive::open(&path)?;
-    archive.verify()?;
-    let state = folder.state()?;
-    let began = state.extra.get("server time");
-    let started = match began.and_then(|time| time.parse().ok()) {
-        Some(time) => time,
-        None => state.started_at()?.as_millisecond(),
-    };
-    let rejected = census::read_rejected(folder)?;
-    let found = verify_backup(session, archive, &request.connection, rejected, started)
-        .await
-        .map_err(|error| still_whole(error, &path))?;
-    let code = found.exit_code_of_job();
-    for sentence in found.sentences() {
-        session.reporter.event(&match code {
-            0 => Event::Note(&sentence),
-            _ => Event::Warning(&sentence),
+impl Backup<'_> {
+    pub(super) async fn verify(&self, job: &Job) -> Result<Facts> {
+        // They are compared as they are meant to be.
+        owed::settle(self.session, &self.folder, &self.client).await?;
+        self.session.reporter.event(&Event::Stage {
+            doing: "verify the archive",
         });
+        let archive = match self.read_back(job).await {
+            Err(error) if is_damage(&error) => return damaged(&error),
+            archive => archive?,
+        };
+        let comparison = self.compare(archive);
+        let made = verification::make(self.session, &self.folder, comparison).await;
+        made.or_else(|error| match error.kind() {
+            _ if error.is_transient() => Err(not_compared(error)),
+            Kind::Difference => damaged(&error),
+            // No later run could compare it either.
+            Kind::NotFound | Kind::SourceRefused | Kind::Incompatible => {
+                verification::finding(3, not_compared(error).to_string())
+            }
+            _ => Err(not_compared(error)),
+        })
     }
-    outcome.exit_code = match (outcome.exit_code, code) {
-        (13, _) | (_, 13) => 13,
-        (one, other) => one.max(other),
-    };
-    add_to_report(folder, "verification", found.report())?;
-    add_to_report(folder, "exit_code", Value::from(outcome.exit_code))?;
-    put_report_beside(storage, folder)
+
+    /// Every byte of it.
+    async fn read_back(&self, job: &Job) -> Result<Archive> {
+        let (storage, name) = (self.storage.clone(), fact(job, "archive")?.to_owned());
+        let reading = tokio::task::spawn_blocking(move || {
+            let archive = Archive::open_in(storage, &name)?;
+            archive.verify()?;
+            Ok(archive)
+        });
+        let read = async {
+            reading.await.map_err(|cause| {
+                Error::new(Kind::Failed, "the archive could not be read back").with_cause(cause)
+            })?
+        };
+        self.session.stop.cuts_short(read).await
+    }
+
+    async fn compare(&self, archive: Archive) -> Result<Comparison> {
+        self.check_life().await?;
+        let since = SinceBackup {
+            rejected: census::read_rejected(&self.folder)?,
+            started: self.started_on_server()?,
+            incarnation: self.seen.incarnation.clone(),
+        };
+        verify_backup(self.session, archive, &self.request.connection, since).await
+    }
+
+    /// Of another life of the collection everything would be younger than the backup, and nothing a loss.
+    async fn check_life(&self) -> Result<()> {
+        let (name, policy) = (&self.request.collection, self.session.context().policy);
+        let (now, source) = (
+            &self.seen.incarnation,
+            self.seen.filled_source(&self.client, name),
+        );
+        match is_same_life(&policy, &self.state, &self.client, now, &source).await? {
+            true => Ok(()),
+            false => Err(another_life(name)),
+        }
+    }
 }
 
-fn still_whole(error: Error, path: &Path) -> Error {
-    let path = path.display();
-    error
-        .within("the archive was not compared with the collection")
-        .with_kept(format!("the archive `{path}` is whole"))
-        .with_hint(format!(
-            "`elysiactl col verify {path} --live` compares them"
-        ))
+fn is_damage(error: &Error) -> bool {
+    let is_permanent = !error.is_transient();
+    is_permanent
+        && matches!(
+            error.kind(),
+            Kind::Difference | Kind::NotFound | Kind::Incompatible
+        )
+}
+
+fn damaged(error: &Error) -> Result<Facts> {
+    verification::finding(13, error.to_string())
+}
+
+fn not_compared(error: Error) -> Error {
+    error.within("the archive was not compared with the collection")
 }

@@ -203,8 +203,6 @@ fn up_to(lane: &Lane, end: &Option<Key>) -> Lane {
 }
 
 impl Source for Waking {
-    const AHEAD: usize = CollectionSource::AHEAD;
-
     fn lanes(&self) -> Vec<Bounds> {
         self.source.lanes()
     }

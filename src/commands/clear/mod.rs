@@ -5,6 +5,7 @@
 //! the first call, and a scratch collection has proven that this server takes the definition back equal. Where
 //! tenants or a part are chosen, or the proof fails, objects are deleted by id.
 
+mod saved;
 mod verb;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use crate::event::{Event, Plan};
 use crate::job::{Identity, Job, JobKind, Spec, Summary};
 use crate::journal::{JobFolder, State};
 use crate::model::{CollectionName, Tenant};
+use crate::pipe::Sink;
 use crate::weaviate::{
     Client, Collection, CollectionEraser, CollectionSource, Connection, IdSource, Incarnation,
     ReadPlan, Role, TenantState, TenantStatus, Wanted,
@@ -79,6 +81,8 @@ pub struct ClearRequest {
     pub method: ClearMethod,
     /// The tenants to empty; empty is all.
     pub tenants: Vec<String>,
+    /// Where an archive of the collection goes before anything is cleared.
+    pub backup_to: Option<PathBuf>,
 }
 
 /// What a clear would do.
@@ -212,6 +216,7 @@ async fn describe_size(
     // By id, a page is listed and then deleted; tenants are counted before and after.
     let cost = Cost {
         per_page: if is_by_id { 2 } else { 0 },
+        most_in_page: CollectionEraser::MOST,
         per_tenant: 2,
     };
     let amount = (count, chosen.len() as u64);
@@ -371,7 +376,11 @@ pub async fn clear(session: &Session, request: &ClearRequest, plan: ClearPlan) -
         Unfinished::Restart => forget_unfinished(session, request, plan).await?,
         _ => plan,
     };
-    let claimed = claim(session, request, &plan).await?;
+    let saved = match &request.backup_to {
+        Some(destination) => Some(saved::save(session, request, &plan, destination).await?),
+        None => None,
+    };
+    let claimed = claim(session, request, &plan, saved).await?;
     let chosen = chosen(request, &plan.found, &plan.tenants)?;
     let remake = Remake {
         client: plan.client.clone(),
@@ -430,7 +439,12 @@ async fn forget_unfinished(
     plan_clear(session, request).await
 }
 
-async fn claim(session: &Session, request: &ClearRequest, plan: &ClearPlan) -> Result<Claimed> {
+async fn claim(
+    session: &Session,
+    request: &ClearRequest,
+    plan: &ClearPlan,
+    saved: Option<String>,
+) -> Result<Claimed> {
     let identity = identity(request, plan.method);
     if let Some((folder, state)) = session.unfinished(&identity)? {
         match session.unfinished {
@@ -478,6 +492,7 @@ async fn claim(session: &Session, request: &ClearRequest, plan: &ClearPlan) -> R
         state.incarnation = Some(plan.incarnation.shards.clone());
         state.total = Some(plan.count);
         state.address = Some(plan.client.address().to_owned());
+        saved::remember(state, saved);
         state
             .extra
             .extend(time.map(|time| ("server time".to_owned(), time.to_string())));

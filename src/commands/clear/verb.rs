@@ -94,10 +94,7 @@ impl Clear<'_> {
                 _ => Err(self.remake.somebody_elses()),
             };
         }
-        let mut left = 0;
-        for tenant in &self.live(job).await? {
-            left += self.client.count(name, tenant).await?;
-        }
+        let left = self.client.count_in(name, &self.live(job).await?).await?;
         let mut facts = Facts::from([("left".into(), left.to_string())]);
         if left > 0 && self.is_by_id(job) {
             let policy = self.session.context().policy;

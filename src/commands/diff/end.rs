@@ -99,6 +99,14 @@ impl Seen {
         }
     }
 
+    /// False for a collection that is known to be another one.
+    pub fn may_be(&self, incarnation: &Incarnation) -> bool {
+        match &self.holds {
+            Holds::Live(live) => live.incarnation.may_equal(incarnation),
+            Holds::Archived(_) => true,
+        }
+    }
+
     pub fn archive(&self) -> Option<&Archive> {
         match &self.holds {
             Holds::Live(_) => None,

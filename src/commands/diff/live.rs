@@ -14,10 +14,10 @@ use super::merge::{Judge, Judgement};
 use super::{Everything, Wanted, compare};
 use crate::archive::Archive;
 use crate::commands::session::{Session, grouped};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::format::Digest;
 use crate::model::{CollectionName, Key, Times};
-use crate::weaviate::{Connection, Role};
+use crate::weaviate::{Connection, Incarnation, Role};
 
 /// So many differences are named at the end of a job.
 const NAMED: usize = 10;
@@ -41,20 +41,23 @@ pub async fn verify_live(
     compare(session, one, two, &wanted, &Everything).await
 }
 
-/// What was backed up, with what became of the collection since `started`, in Unix milliseconds by the server's clock.
+/// What was backed up, with what became of the collection since.
 pub(in crate::commands) async fn verify_backup(
     session: &Session,
     archive: Archive,
     connection: &Connection,
-    rejected: BTreeSet<Key>,
-    started: i64,
+    since: SinceBackup,
 ) -> Result<Comparison> {
+    let name = archive.header().collection.clone();
     let live = End::Collection {
         connection: Box::new(connection.clone()),
-        name: archive.header().collection.clone(),
+        name: name.clone(),
     };
     let one = Seen::of_archive(archive);
     let two = Seen::look(session, &live, Role::Source).await?;
+    if !two.may_be(&since.incarnation) {
+        return Err(another_life(&name));
+    }
     let wanted = Wanted {
         limit: NAMED,
         // One that fell asleep since is said to be left out, and then nothing is shown.
@@ -62,8 +65,7 @@ pub(in crate::commands) async fn verify_backup(
         is_archive_the_measure: true,
         is_definition_compared: true,
     };
-    let judge = SinceBackup { rejected, started };
-    compare(session, one, two, &wanted, &judge).await
+    compare(session, one, two, &wanted, &since).await
 }
 
 /// What was restored, before tenants go to sleep again. With `merged`, what else is in the collection is no matter.
@@ -92,9 +94,22 @@ pub(in crate::commands) async fn verify_restore(
     compare(session, one, two, &wanted, &judge).await
 }
 
-struct SinceBackup {
-    rejected: BTreeSet<Key>,
-    started: i64,
+/// What is known of a backup that is compared.
+pub(in crate::commands) struct SinceBackup {
+    /// What it could not read.
+    pub rejected: BTreeSet<Key>,
+    /// When it began, in Unix milliseconds by the server's clock.
+    pub started: i64,
+    /// What was read.
+    pub incarnation: Incarnation,
+}
+
+/// Nothing can be said of it from an archive of the other one.
+pub(in crate::commands) fn another_life(name: &CollectionName) -> Error {
+    Error::new(
+        Kind::SourceRefused,
+        format!("collection `{name}` was deleted and created again since"),
+    )
 }
 
 impl Judge for SinceBackup {
@@ -213,6 +228,7 @@ mod tests {
         let judge = SinceBackup {
             rejected,
             started: 1_000,
+            incarnation: Incarnation { shards: Vec::new() },
         };
         for (change, id, times, expected) in [
             (Change::Extra, 1, Some((999, 2_000)), "differs"),

@@ -24,7 +24,7 @@ use crate::weaviate::Role;
 pub use end::End;
 pub use found::{Change, Comparison, Counts, Difference, EndTally, MOST_PARTS};
 pub use live::verify_live;
-pub(super) use live::{verify_backup, verify_restore};
+pub(super) use live::{SinceBackup, another_life, verify_backup, verify_restore};
 
 use end::{Scope, Seen};
 use merge::{Judge, Judgement, Merge, Side};
@@ -192,7 +192,7 @@ fn check_digests(found: &Comparison) -> Result<()> {
     let is_whole = one.objects == two.objects;
     match is_equal && is_whole && one.digest != two.digest {
         true => Err(Error::new(
-            Kind::Failed,
+            Kind::Difference,
             "the objects compare equal one by one, but their digests differ",
         )),
         false => Ok(()),

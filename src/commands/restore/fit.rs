@@ -83,7 +83,7 @@ pub(super) fn selection(
 fn missing_vectors(definition: &Definition, survey: &Survey) -> Result<Vec<(String, u64)>> {
     let mut missing = Vec::new();
     for (vector, module) in definition.vectorizers()? {
-        let count = survey.count - survey.with_vector(&vector).min(survey.count);
+        let count = survey.count - survey.lengths.with_vector(&vector).min(survey.count);
         if count > 0 {
             missing.push((module, count));
         }

@@ -1,6 +1,8 @@
 //! `col restore`: an archive becomes a collection.
 
+mod again;
 mod fit;
+mod lengths;
 mod part;
 mod plan;
 mod restart;
@@ -10,14 +12,13 @@ mod values;
 mod verb;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use super::session::{
-    self, Claimed, Outcome, Session, Unfinished, add_to_report, fact, fact_number, grouped,
-};
+use super::session::{self, Claimed, Outcome, Session, Unfinished, fact, fact_number, grouped};
 use super::target;
+use super::verification;
 use super::{census, diff, estimate, owed};
 use crate::archive::{Archive, ArchiveSource, Contents, Selection};
 use crate::engine::{Facts, Verb};
@@ -30,6 +31,7 @@ use crate::weaviate::{
     Client, Collection, CollectionSink, Connection, Fitted, Incarnation, Role, TenantState,
     TenantStatus, automation, creatable, definition_holds, version_numbers, with_automation,
 };
+use again::answer_again;
 pub use fit::vectorize_question;
 use plan::plan;
 pub use restart::restart_question;
@@ -124,7 +126,7 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
     for warning in looked.archive.warnings() {
         session.warn(&warning);
     }
-    if let Some(outcome) = answer_again(session, &looked).await? {
+    if let Some(outcome) = answer_again(session, request, &looked).await? {
         return Ok(outcome);
     }
     let mut plan = plan(request, &looked);
@@ -150,7 +152,6 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
         name: looked.name.clone(),
         definition: looked.fitted.definition,
         survey: OnceCell::new(),
-        verified: Mutex::default(),
     };
     let outcome = session.run(&verb, claimed, looked.name.as_str()).await;
     if outcome.as_ref().is_err_and(session::is_refusal) {
@@ -160,9 +161,6 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
         verb.complete_report(&summary.notes)?;
     }
     let folder = verb.folder.clone();
-    if let (Ok(_), Some(verified)) = (&outcome, verb.take_verified()) {
-        add_to_report(&folder, "verification", verified)?;
-    }
     drop(verb);
     let summary = outcome.map_err(|error| session.forget_refused(folder, error))?;
     Ok(Outcome {
@@ -251,63 +249,6 @@ fn identity(
     })
 }
 
-/// A finished restore answers again with its own exit code, if the target still is as it left it.
-async fn answer_again(session: &Session, looked: &Looked) -> Result<Option<Outcome>> {
-    let (client, identity, name) = (&looked.client, &looked.identity, &looked.name);
-    if session.unfinished != Unfinished::Resume || session.unfinished(identity)?.is_some() {
-        return Ok(None);
-    }
-    let Some(state) = last_finished(session, identity)? else {
-        return Ok(None);
-    };
-    let left = |name: &str| state.extra.get(name).cloned().unwrap_or_default();
-    let policy = session.context().policy;
-    let is_as_left = match policy
-        .run("look for the collection", || client.collection(name))
-        .await?
-    {
-        Collection::Found(definition) => {
-            let incarnation = policy.run("look at the collection", || {
-                Incarnation::of(client, name, &definition)
-            });
-            let incarnation = incarnation.await?;
-            let count = policy.run("count objects", || client.count(name, &Tenant::NONE));
-            // Tenants were put to sleep since they were counted.
-            let same_count = definition.has_tenants()? || count.await?.to_string() == left("count");
-            Incarnation::from_text(&left("incarnation")).may_equal(&incarnation) && same_count
-        }
-        _ => false,
-    };
-    if !is_as_left {
-        return Err(Error::new(
-            Kind::Mismatch,
-            format!("job {} restored this archive into `{name}`, but the collection is not as it left it", state.job),
-        )
-        .with_hint("restore under another name, or pass --restart to begin anew"));
-    }
-    session.reporter.event(&Event::Note(&format!(
-        "job {} has restored this archive already; nothing to do",
-        state.job
-    )));
-    Ok(Some(Outcome {
-        exit_code: state.exit_code.unwrap_or(0),
-        tally: state.tally,
-        notes: Vec::new(),
-        archive: None,
-    }))
-}
-
-fn last_finished(session: &Session, identity: &Identity) -> Result<Option<State>> {
-    let finished = session
-        .state
-        .jobs()?
-        .into_iter()
-        .filter_map(|listed| listed.state.ok());
-    Ok(finished
-        .filter(|state| state.is_done && state.spec.identity == *identity)
-        .last())
-}
-
 /// Refuses a target that is in the way, before anything is touched.
 async fn check_target(session: &Session, request: &RestoreRequest, looked: &Looked) -> Result<()> {
     let (client, name) = (&looked.client, &looked.name);
@@ -342,6 +283,9 @@ async fn claim(session: &Session, request: &RestoreRequest, looked: &Looked) -> 
             Unfinished::Resume => {
                 session.check_identity(&state, &looked.identity)?;
                 session.say_moved(&state, looked.client.address());
+                if request.verify {
+                    folder.update_state(verification::want)?;
+                }
                 return session.go_on(folder);
             }
             Unfinished::Restart => return restart::restart(session, request, looked, folder).await,
@@ -360,7 +304,7 @@ fn begin(session: &Session, request: &RestoreRequest, looked: &Looked) -> Result
     let definition = (!request.reshape.is_empty()).then(|| looked.wanted.definition.text());
     session.begin(&spec, definition, |state| {
         if request.verify {
-            state.extra.insert("verify".into(), "yes".into());
+            verification::want(state);
         }
         state.total = Some(match request.skip_data {
             true => 0,

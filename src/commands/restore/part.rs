@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::lengths::{self, Known, There};
 use super::survey::{Measure, Survey, check_fit, survey};
 use super::verb::Restore;
 use super::*;
@@ -54,10 +55,8 @@ impl Restore<'_> {
         if self.needs_survey()? {
             let survey = self.survey().await?;
             check_fit(survey, !self.request.reshape.is_empty())?;
-            for odd in survey.mixed_dimensions() {
-                self.session.warn(&format!("{odd}; they are not sent"));
-            }
-            selection.dimensions = survey.dimensions();
+            selection.lengths = self.wanted_lengths(survey).await?;
+            self.name_misfits(survey, &selection).await?;
             for (name, some) in &survey.strange_vectors {
                 selection.left_out.insert(name.clone());
                 left_out.push(format!(
@@ -76,6 +75,60 @@ impl Restore<'_> {
             (SELECTION.into(), to_text(&selection)?),
             (LEFT_OUT.into(), left_out.join("\n")),
         ]))
+    }
+
+    /// How long vectors must be, where some of the archive are of another length.
+    async fn wanted_lengths(&self, survey: &Survey) -> Result<Known> {
+        let there = match self.request.merge {
+            true => self.client.collection(&self.name).await?,
+            false => Collection::Missing,
+        };
+        let Collection::Found(definition) = there else {
+            let unindexed = lengths::unindexed(&self.definition)?;
+            return Ok(survey.lengths.wanted(&Known::new(), &unindexed));
+        };
+        let tenants = match definition.has_tenants()? {
+            true => super::super::kept::active(&self.client.tenants(&self.name).await?),
+            false => vec![Tenant::NONE],
+        };
+        if let Some(tenant) = tenants.first() {
+            target::confirm_grpc(self.session, &self.client, &self.name, tenant).await?;
+        }
+        let there = There {
+            client: &self.client,
+            name: &self.name,
+            definition: &definition,
+            tenants,
+        };
+        let policy = self.session.context().policy;
+        let known = there.lengths(&policy, &survey.lengths).await?;
+        let unindexed = lengths::unindexed(&definition)?;
+        Ok(survey.lengths.wanted(&known, &unindexed))
+    }
+
+    /// Says which objects are left out because their vectors are of another length; refuses if that are all.
+    async fn name_misfits(&self, survey: &Survey, selection: &Selection) -> Result<()> {
+        if selection.lengths.is_empty() {
+            return Ok(());
+        }
+        let stop = || self.session.stop.check();
+        let (words, count) = lengths::misfits(&self.archive, selection, stop).await?;
+        if count == survey.count {
+            return Err(Error::new(
+                Kind::Incompatible,
+                format!(
+                    "no object of the archive fits the vectors of `{}`: {}",
+                    self.name,
+                    words.join("; ")
+                ),
+            )
+            .with_kept("nothing was written")
+            .with_hint(
+                "restore beside it with --name <NEW>, or without vectors with --skip-vectors",
+            ));
+        }
+        words.iter().for_each(|odd| self.session.warn(odd));
+        Ok(())
     }
 
     /// A document of another program shows its tenants in its objects alone.
@@ -205,6 +258,7 @@ impl Restore<'_> {
 
     /// The rest of the report, for which the archive has to be looked at.
     pub(super) fn complete_report(&self, notes: &[String]) -> Result<()> {
+        verification::complete_report(&self.folder)?;
         let account = Account {
             archive: &self.archive,
             selection: &fit::selection(&self.request, &self.archive, &self.definition)?,

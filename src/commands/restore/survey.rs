@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::lengths::Lengths;
 use super::values::fits_text;
 use crate::archive::{Archive, Selection, dimensions};
 use crate::error::{Error, Kind, Result};
@@ -29,7 +30,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    fn add(&mut self, key: &Key) {
+    pub fn add(&mut self, key: &Key) {
         self.count += 1;
         if self.first.len() < NAMED {
             self.first.push(key.clone());
@@ -55,57 +56,14 @@ pub(super) struct Survey {
     pub count: u64,
     /// Objects per tenant.
     pub tenants: BTreeMap<Tenant, u64>,
-    /// By the name of the vector, empty for the one without, and its length.
-    lengths: BTreeMap<String, BTreeMap<usize, Group>>,
+    /// How long vectors are.
+    pub lengths: Lengths,
     /// Objects with vectors that the definition does not have, by name.
     pub strange_vectors: BTreeMap<String, Group>,
     /// Objects with properties that the definition does not have, by name.
     pub strange_properties: BTreeMap<String, Group>,
     /// Objects with values that are not of the property's type, by name and type.
     pub unfit_values: BTreeMap<String, Group>,
-}
-
-impl Survey {
-    /// Objects that have this vector.
-    pub fn with_vector(&self, name: &str) -> u64 {
-        let lengths = self.lengths.get(name);
-        lengths.map_or(0, |lengths| lengths.values().map(|some| some.count).sum())
-    }
-
-    /// The lengths that vectors must have where they have several: the one of most objects.
-    pub fn dimensions(&self) -> BTreeMap<String, usize> {
-        let mixed = self.lengths.iter().filter(|(_, lengths)| lengths.len() > 1);
-        mixed
-            .filter_map(|(name, lengths)| {
-                let most = lengths.iter().max_by_key(|(_, some)| some.count)?;
-                Some((name.clone(), *most.0))
-            })
-            .collect()
-    }
-
-    /// Objects whose vectors are of another length than those of most, in words.
-    pub fn mixed_dimensions(&self) -> Vec<String> {
-        let wanted = self.dimensions();
-        let odd = |name: &String, most: usize| {
-            self.lengths[name]
-                .iter()
-                .filter(move |(length, _)| **length != most)
-        };
-        let words = |name: &String, most: usize, (length, some): (&usize, &Group)| {
-            let which = match name.as_str() {
-                "" => "vectors".to_owned(),
-                name => format!("vectors `{name}`"),
-            };
-            format!(
-                "{which} of {length} numbers instead of {most}: {}",
-                some.words()
-            )
-        };
-        wanted
-            .iter()
-            .flat_map(|(name, most)| odd(name, *most).map(|one| words(name, *most, one)))
-            .collect()
-    }
 }
 
 /// What the objects are held against.
@@ -226,15 +184,8 @@ impl Visit for Surveyor {
             let strange = &mut self.found.strange_vectors;
             strange.entry(name.to_owned()).or_default().add(&self.key);
         }
-        if !self.found.lengths.contains_key(name) {
-            self.found.lengths.insert(name.to_owned(), BTreeMap::new());
-        }
-        if let Some(lengths) = self.found.lengths.get_mut(name) {
-            lengths
-                .entry(dimensions(vector))
-                .or_default()
-                .add(&self.key);
-        }
+        let tenant = &self.key.tenant;
+        self.found.lengths.add(tenant, name, dimensions(vector));
         Ok(())
     }
 
@@ -283,27 +234,4 @@ pub(super) fn check_fit(survey: &Survey, is_reshaped: bool) -> Result<()> {
     )
     .with_kept("nothing was written")
     .with_hint(hint))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_several_lengths_that_of_most_is_kept_and_the_others_are_named() {
-        let key = |id: u128| Key::of(crate::model::ObjectId::from_u128(id));
-        let mut survey = Survey::default();
-        let lengths = survey.lengths.entry(String::new()).or_default();
-        for id in 0..3 {
-            lengths.entry(3).or_default().add(&key(id));
-        }
-        lengths.entry(2).or_default().add(&key(9));
-        assert_eq!(survey.dimensions(), BTreeMap::from([(String::new(), 3)]));
-        let words = survey.mixed_dimensions();
-        assert_eq!(
-            words,
-            [format!("vectors of 2 numbers instead of 3: 1 ({})", key(9))]
-        );
-        assert_eq!(survey.with_vector(""), 4);
-    }
 }

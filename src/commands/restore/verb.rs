@@ -3,6 +3,7 @@
 use super::part::{ALIASES_SINCE, selected};
 use super::survey::Survey;
 use super::*;
+use crate::commands::diff::Comparison;
 use crate::model::Key;
 
 /// So many batches of earlier runs are looked for.
@@ -18,8 +19,6 @@ pub(super) struct Restore<'a> {
     pub(super) version: (u32, u32),
     /// As it is to be, under the name that it gets.
     pub(super) definition: Definition,
-    /// What `--verify` found in this run, for the report.
-    pub(super) verified: Mutex<Option<serde_json::Value>>,
     /// What the archive was found to hold, once it was read.
     pub(super) survey: OnceCell<Survey>,
 }
@@ -291,47 +290,32 @@ impl Restore<'_> {
         self.folder.update_state(|state| {
             state.extra.insert("count".into(), after.to_string());
         })?;
-        let mut facts = Facts::from([("after".into(), after.to_string())]);
-        if self.is_to_be_verified()? {
-            facts.extend(self.verify().await?);
+        Ok(Facts::from([("after".into(), after.to_string())]))
+    }
+
+    /// Once, if some run has asked for it.
+    async fn verify_if_wanted(&self, job: &Job) -> Result<Facts> {
+        let is_wanted = verification::is_wanted(&self.folder.state()?) && !self.request.skip_data;
+        if !is_wanted || verification::is_made(job) {
+            return Ok(Facts::new());
         }
-        Ok(facts)
+        let comparison = self.compare();
+        let made = verification::make(self.session, &self.folder, comparison).await;
+        made.map_err(|error| error.within("the collection was not compared with the archive"))
     }
 
-    fn is_to_be_verified(&self) -> Result<bool> {
-        let asked = self.request.verify || self.folder.state()?.extra.contains_key("verify");
-        Ok(asked && !self.request.skip_data)
-    }
-
-    /// Reads everything back, while every tenant is awake.
-    async fn verify(&self) -> Result<Facts> {
+    async fn compare(&self) -> Result<Comparison> {
         let rejected = census::read_rejected(&self.folder)?;
         let archive = Archive::clone(&self.archive);
         let (connection, merged) = (&self.request.connection, self.request.merge);
-        let found = diff::verify_restore(
-            self.session,
-            archive,
-            connection,
-            &self.name,
-            rejected,
-            merged,
-        )
-        .await?;
-        *self.verified.lock().unwrap_or_else(PoisonError::into_inner) = Some(found.report());
-        Ok(Facts::from([
-            ("verify code".into(), found.exit_code_of_job().to_string()),
-            (
-                "verify found".into(),
-                serde_json::json!(found.sentences()).to_string(),
-            ),
-        ]))
-    }
-
-    pub(super) fn take_verified(&self) -> Option<serde_json::Value> {
-        self.verified
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        let (session, name) = (self.session, &self.name);
+        diff::verify_restore(session, archive, connection, name, rejected, merged)
+            .await
+            .map_err(|error| match error.kind() {
+                // There it is a source, here it is the target.
+                Kind::SourceRefused => error.with_kind(Kind::TargetRefused),
+                _ => error,
+            })
     }
 
     /// States of tenants, automation flags and aliases, now that the data are there.
@@ -408,14 +392,18 @@ impl Verb for Restore<'_> {
     async fn finish(&self, number: u32, job: &Job) -> Result<Option<Facts>> {
         match number {
             0 => self.take_stock(job).await.map(Some),
-            1 => self.settle(job).await.map(Some),
-            2 => {
+            // While every tenant is awake.
+            1 => self.verify_if_wanted(job).await.map(Some),
+            2 => self.settle(job).await.map(Some),
+            3 => {
                 // From here on the collection is the user's; a restart must not remove it.
                 for owed in self.folder.obligations()? {
                     self.folder.discharge(&owed)?;
                 }
                 Ok(Some(Facts::new()))
             }
+            // A run that came later may have been the first to ask.
+            4 => self.verify_if_wanted(job).await.map(Some),
             _ => Ok(None),
         }
     }
@@ -467,11 +455,8 @@ impl Verb for Restore<'_> {
             notes.push(left_out);
             exit_code = exit_code.max(3);
         }
-        let found = job.facts.get("verify found");
-        let found: Option<Vec<String>> = found.and_then(|text| serde_json::from_str(text).ok());
-        notes.extend(found.unwrap_or_default());
         // 13 is the largest that a summary can have.
-        exit_code = exit_code.max(number("verify code") as u8);
+        exit_code = exit_code.max(verification::tell(job, &mut notes));
         Summary {
             exit_code,
             tally: job.tally,

@@ -1,0 +1,80 @@
+//! `--verify`: the comparison is a stage of its job, and what it found is kept with the job.
+//!
+//! A comparison that loses its server or is killed leaves the job to be gone on with; it begins again, nothing is moved
+//! again. Whichever run asked for it, the job is not done before it was made.
+
+use std::future::Future;
+
+use serde_json::Value;
+
+use super::diff::Comparison;
+use super::session::{Session, add_to_report, fact_number};
+use crate::engine::Facts;
+use crate::error::{Error, Kind, Result};
+use crate::job::Job;
+use crate::journal::{JobFolder, State};
+
+/// Noted in the job's summary once a run has asked for it.
+const WANTED: &str = "verify";
+/// A fact: the exit code that the comparison asks for.
+const CODE: &str = "verify code";
+/// A fact: its findings, as a list of sentences.
+const FOUND: &str = "verify found";
+
+/// Remembers that the job is to be verified: a later run need not ask again.
+pub(super) fn want(state: &mut State) {
+    state.extra.insert(WANTED.into(), "yes".into());
+}
+
+/// True if this run or an earlier one asked for it.
+pub(super) fn is_wanted(state: &State) -> bool {
+    state.extra.contains_key(WANTED)
+}
+
+/// True once it is made.
+pub(super) fn is_made(job: &Job) -> bool {
+    job.facts.contains_key(CODE)
+}
+
+/// Makes the comparison. It has nothing to bring to an end, so a signal ends it where it is.
+pub(super) async fn make(
+    session: &Session,
+    folder: &JobFolder,
+    comparison: impl Future<Output = Result<Comparison>>,
+) -> Result<Facts> {
+    let found = session.stop.cuts_short(comparison).await?;
+    // Tenants are too many for the journal.
+    folder.write_verification(&found.report().to_string())?;
+    facts(found.exit_code_of_job(), &found.sentences())
+}
+
+/// What is known without a comparison.
+pub(super) fn finding(code: u8, sentence: String) -> Result<Facts> {
+    facts(code, &[sentence])
+}
+
+fn facts(code: u8, sentences: &[String]) -> Result<Facts> {
+    let sentences = serde_json::to_string(sentences)
+        .map_err(|cause| Error::new(Kind::Failed, "findings cannot be kept").with_cause(cause))?;
+    let facts = [(CODE.into(), code.to_string()), (FOUND.into(), sentences)];
+    Ok(Facts::from(facts))
+}
+
+/// Adds the findings to `notes`; returns the exit code that they ask for.
+pub(super) fn tell(job: &Job, notes: &mut Vec<String>) -> u8 {
+    let found = job.facts.get(FOUND);
+    let found: Option<Vec<String>> = found.and_then(|text| serde_json::from_str(text).ok());
+    notes.extend(found.unwrap_or_default());
+    fact_number(job, CODE).unwrap_or(0) as u8
+}
+
+/// Puts what was found into the report of the job.
+pub(super) fn complete_report(folder: &JobFolder) -> Result<()> {
+    let Some(text) = folder.verification()? else {
+        return Ok(());
+    };
+    let found: Value = serde_json::from_str(&text).map_err(|cause| {
+        Error::new(Kind::Failed, "the verification of the job cannot be read").with_cause(cause)
+    })?;
+    add_to_report(folder, "verification", found)
+}
