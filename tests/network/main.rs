@@ -10,6 +10,7 @@ mod grpc;
 mod hostile;
 mod lives;
 mod middleman;
+mod passing;
 mod refused;
 mod sweep;
 mod transient;
