@@ -1,7 +1,9 @@
 //! `col backup`: a collection becomes an archive.
 
+mod account;
 mod claim;
 mod discard;
+mod draft;
 mod lease;
 mod plan;
 mod seen;
