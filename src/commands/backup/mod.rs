@@ -218,6 +218,8 @@ struct Seen {
     filled: Vec<Tenant>,
     /// Objects of those that are awake.
     count: u64,
+    /// How many of them each tenant has.
+    counts: Vec<(Tenant, u64)>,
     /// In Unix milliseconds, by the server's clock.
     server_time: Option<i64>,
     /// How objects are read.
@@ -277,6 +279,7 @@ impl Seen {
             filled,
             offloaded,
             count: counts.iter().sum(),
+            counts: awake.into_iter().zip(counts).collect(),
             server_time,
             plan: ReadPlan::choose(client, &found.definition, wanted)?,
         })

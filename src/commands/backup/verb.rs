@@ -122,10 +122,11 @@ impl Backup<'_> {
     }
 
     /// The collection as it is read, inactive tenants woken for as long as that takes.
-    fn source(&self, tenants: Vec<Tenant>, plan: ReadPlan) -> Waking {
+    fn source(&self, tenants: Vec<Tenant>, plan: ReadPlan, counts: &[(Tenant, u64)]) -> Waking {
         let name = self.request.collection.clone();
         let (client, asleep) = (self.client.clone(), &self.seen.asleep);
-        let source = CollectionSource::new(client.clone(), name.clone(), tenants.clone(), plan);
+        let source = CollectionSource::new(client.clone(), name.clone(), tenants.clone(), plan)
+            .counted(counts.iter().cloned());
         Waking::new(source, client, self.folder.clone(), name, &tenants, asleep)
     }
 
@@ -278,7 +279,7 @@ impl Backup<'_> {
         });
         let archive = self.draft(job)?.sealed()?;
         // As it is counted: what was read is not its own witness.
-        let source = self.source(self.seen.chosen.clone(), ReadPlan::PropertiesOverRest);
+        let source = self.source(self.seen.chosen.clone(), ReadPlan::PropertiesOverRest, &[]);
         let rejects = census::read_rejected(&self.folder)?;
         let policy = self.session.context().policy;
         let started = self.started_on_server()?;
@@ -376,7 +377,7 @@ impl Verb for Backup<'_> {
         } else {
             Vec::new()
         };
-        let source = self.source(tenants, self.seen.plan);
+        let source = self.source(tenants, self.seen.plan, &self.seen.counts);
         source.count_read(&receipts(job));
         let sink = self
             .draft(job)?

@@ -94,7 +94,7 @@ pub struct ClearPlan {
     found: Found,
     method: ClearMethod,
     tenants: Vec<TenantState>,
-    count: u64,
+    counts: Vec<(Tenant, u64)>,
     client: Arc<Client>,
     incarnation: Incarnation,
     /// How ids are read.
@@ -118,7 +118,7 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
         false => Vec::new(),
     };
     check_tenants(request, &tenants)?;
-    let (incarnation, count) = match &found.is_there {
+    let (incarnation, counts) = match &found.is_there {
         true => (
             policy
                 .run("look at the collection", || {
@@ -127,8 +127,9 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
                 .await?,
             count(session, &client, request, &found, &tenants).await?,
         ),
-        false => (Incarnation { shards: Vec::new() }, 0),
+        false => (Incarnation { shards: Vec::new() }, Vec::new()),
     };
+    let count = total(&counts);
     let (method, why) = choose_method(request, &tenants)?;
     let first = chosen(request, &found, &tenants)?.into_iter().next();
     if let (true, ClearMethod::ById, Some(tenant)) = (found.is_there, method, first) {
@@ -191,7 +192,7 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
         found,
         method,
         tenants,
-        count,
+        counts,
         client,
         incarnation,
         read_plan,
@@ -297,17 +298,23 @@ fn check_tenants(request: &ClearRequest, tenants: &[TenantState]) -> Result<()> 
     }
 }
 
+/// How many objects each tenant holds that is emptied.
 async fn count(
     session: &Session,
     client: &Client,
     request: &ClearRequest,
     found: &Found,
     tenants: &[TenantState],
-) -> Result<u64> {
+) -> Result<Vec<(Tenant, u64)>> {
     let tenants = chosen(request, found, tenants)?;
     let policy = session.context().policy;
-    let count = || client.count_in(&request.collection, &tenants);
-    policy.run("count objects", count).await
+    let count = || client.counts_of(&request.collection, &tenants);
+    let counts = policy.run("count objects", count).await?;
+    Ok(tenants.into_iter().zip(counts).collect())
+}
+
+fn total(counts: &[(Tenant, u64)]) -> u64 {
+    counts.iter().map(|(_, count)| count).sum()
 }
 
 /// The active tenants that are emptied; the one without a name in a collection without tenants.
@@ -401,6 +408,7 @@ pub async fn clear(session: &Session, request: &ClearRequest, plan: ClearPlan) -
             .iter()
             .any(|tenant| tenant.status != TenantStatus::Hot),
         read_plan: plan.read_plan,
+        counts: plan.counts,
         remake,
     };
     let outcome = session
@@ -490,7 +498,7 @@ async fn claim(
     };
     session.begin(&spec, Some(&kept.to_text()?), |state| {
         state.incarnation = Some(plan.incarnation.shards.clone());
-        state.total = Some(plan.count);
+        state.total = Some(total(&plan.counts));
         state.address = Some(plan.client.address().to_owned());
         saved::remember(state, saved);
         state
