@@ -1,8 +1,9 @@
 //! A collection as the end that is read.
 //!
-//! A lane is a range of keys; a page may span tenants. The end of a tenant is proven by a page without objects:
-//! a short one proves nothing. Borders for splits are found by galloping from the spacing of the page just read,
-//! because ids are often clustered and "the middle of what remains" then lies in empty space.
+//! A lane is a range of keys; a page may span tenants. The end of a tenant is proven by a page without objects: a short one
+//! proves nothing, unless it holds as many objects as were counted before. Borders for splits are found by galloping from
+//! the spacing of the page just read, because ids are often clustered and "the middle of what remains" then lies in empty
+//! space.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -33,6 +34,8 @@ pub struct CollectionSource {
     /// Sorted; one [`Tenant::NONE`] for a collection without tenants.
     tenants: Vec<Tenant>,
     plan: ReadPlan,
+    /// How many objects tenants held a moment ago, as far as they were counted.
+    counted: HashMap<Tenant, u64>,
     /// The most objects that the server gives at once, as far as is known.
     cap: AtomicU32,
     /// How far apart the ids of each lane's last page were, on average.
@@ -53,9 +56,25 @@ impl CollectionSource {
             name,
             tenants,
             plan,
+            counted: HashMap::new(),
             cap: AtomicU32::new(u32::MAX),
             spacings: Mutex::default(),
         }
+    }
+
+    /// With how many objects some tenants held a moment ago: a page of so many needs no other one that proves their end,
+    /// which for small tenants is every second request.
+    pub fn counted(mut self, counts: impl IntoIterator<Item = (Tenant, u64)>) -> Self {
+        let of_tenants = counts.into_iter();
+        let of_tenants = of_tenants.filter(|(tenant, _)| *tenant != Tenant::NONE);
+        self.counted = of_tenants.collect();
+        self
+    }
+
+    /// True if a page from the beginning of a tenant shows that it has no more: it is short, and as many as were counted.
+    fn is_whole(&self, tenant: &Tenant, asked: u32, given: usize) -> bool {
+        let asked = asked.min(self.cap.load(Ordering::Relaxed));
+        given < asked as usize && self.counted.get(tenant) == Some(&(given as u64))
     }
 
     async fn list(
@@ -148,7 +167,8 @@ impl CollectionSource {
                     .keys()
                     .take_while(|key| until.is_none_or(|until| *key <= until))
                     .count();
-                let is_tenant_read = read == 0 || within < page.len();
+                let is_whole = after.is_none() && self.is_whole(tenant, limit, read);
+                let is_tenant_read = read == 0 || within < page.len() || is_whole;
                 page.truncate(within);
                 if let Some(last) = page.keys().last() {
                     position = Some(last.clone());

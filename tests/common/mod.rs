@@ -85,7 +85,7 @@ pub fn real(url: &str, grpc: &str) -> Connection {
 pub fn patient(state: &Path) -> Session {
     let mut session = session(state);
     session.policy = Policy {
-        patience: Some(Duration::from_secs(60)),
+        patience: Some(Duration::from_secs(300)),
         ..Policy::default()
     };
     session.tuning.batch_size = None;

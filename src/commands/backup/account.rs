@@ -80,7 +80,7 @@ impl Backup<'_> {
         });
         let archive = self.draft(job)?.sealed()?;
         // As it is counted: what was read is not its own witness.
-        let source = self.source(self.seen.chosen.clone(), ReadPlan::PropertiesOverRest);
+        let source = self.source(self.seen.chosen.clone(), ReadPlan::PropertiesOverRest, &[]);
         let rejects = census::read_rejected(&self.folder)?;
         let policy = self.session.context().policy;
         let started = self.started_on_server()?;

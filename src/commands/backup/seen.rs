@@ -22,6 +22,8 @@ pub(super) struct Seen {
     pub filled: Vec<Tenant>,
     /// Objects of those that are awake.
     pub count: u64,
+    /// How many of them each tenant has.
+    pub counts: Vec<(Tenant, u64)>,
     /// In Unix milliseconds, by the server's clock.
     pub server_time: Option<i64>,
     /// How objects are read.
@@ -81,6 +83,7 @@ impl Seen {
             filled,
             offloaded,
             count: counts.iter().sum(),
+            counts: awake.into_iter().zip(counts).collect(),
             server_time,
             plan: ReadPlan::choose(client, &found.definition, wanted)?,
         })

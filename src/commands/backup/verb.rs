@@ -40,10 +40,16 @@ impl Backup<'_> {
     }
 
     /// The collection as it is read, inactive tenants woken for as long as that takes.
-    pub(super) fn source(&self, tenants: Vec<Tenant>, plan: ReadPlan) -> Waking {
+    pub(super) fn source(
+        &self,
+        tenants: Vec<Tenant>,
+        plan: ReadPlan,
+        counts: &[(Tenant, u64)],
+    ) -> Waking {
         let name = self.request.collection.clone();
         let (client, asleep) = (self.client.clone(), &self.seen.asleep);
-        let source = CollectionSource::new(client.clone(), name.clone(), tenants.clone(), plan);
+        let source = CollectionSource::new(client.clone(), name.clone(), tenants.clone(), plan)
+            .counted(counts.iter().cloned());
         Waking::new(source, client, self.folder.clone(), name, &tenants, asleep)
     }
 
@@ -101,7 +107,7 @@ impl Verb for Backup<'_> {
         } else {
             Vec::new()
         };
-        let source = self.source(tenants, self.seen.plan);
+        let source = self.source(tenants, self.seen.plan, &self.seen.counts);
         source.count_read(&receipts(job));
         let sink = self
             .draft(job)?

@@ -30,8 +30,8 @@ use crate::weaviate::{
     ReadPlan, Role, TenantState, TenantStatus, Wanted,
 };
 use life::{another_life, began, check_same_life};
-use plan::chosen;
 pub use plan::{ClearPlan, plan_clear};
+use plan::{chosen, total};
 use verb::Clear;
 
 /// A fact: the server version on which the definition was proven to come back equal.
@@ -138,6 +138,7 @@ pub async fn clear(session: &Session, request: &ClearRequest, plan: ClearPlan) -
             .iter()
             .any(|tenant| tenant.status != TenantStatus::Hot),
         read_plan: plan.read_plan,
+        counts: plan.counts,
         remake,
     };
     let outcome = session
@@ -227,7 +228,7 @@ async fn claim(
     };
     session.begin(&spec, Some(&kept.to_text()?), |state| {
         state.incarnation = Some(plan.incarnation.shards.clone());
-        state.total = Some(plan.count);
+        state.total = Some(total(&plan.counts));
         state.address = Some(plan.client.address().to_owned());
         saved::remember(state, saved);
         state

@@ -11,7 +11,7 @@ pub struct ClearPlan {
     pub(super) found: Found,
     pub(super) method: ClearMethod,
     pub(super) tenants: Vec<TenantState>,
-    pub(super) count: u64,
+    pub(super) counts: Vec<(Tenant, u64)>,
     pub(super) client: Arc<Client>,
     pub(super) incarnation: Incarnation,
     /// How ids are read.
@@ -35,7 +35,7 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
         false => Vec::new(),
     };
     check_tenants(request, &tenants)?;
-    let (incarnation, count) = match &found.is_there {
+    let (incarnation, counts) = match &found.is_there {
         true => (
             policy
                 .run("look at the collection", || {
@@ -44,8 +44,9 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
                 .await?,
             count(session, &client, request, &found, &tenants).await?,
         ),
-        false => (Incarnation { shards: Vec::new() }, 0),
+        false => (Incarnation { shards: Vec::new() }, Vec::new()),
     };
+    let count = total(&counts);
     let (method, why) = choose_method(request, &tenants)?;
     let first = chosen(request, &found, &tenants)?.into_iter().next();
     if let (true, ClearMethod::ById, Some(tenant)) = (found.is_there, method, first) {
@@ -66,7 +67,7 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
         found,
         method,
         tenants,
-        count,
+        counts,
         client,
         incarnation,
         read_plan,
@@ -228,17 +229,23 @@ fn check_tenants(request: &ClearRequest, tenants: &[TenantState]) -> Result<()> 
     }
 }
 
+/// How many objects each tenant holds that is emptied.
 async fn count(
     session: &Session,
     client: &Client,
     request: &ClearRequest,
     found: &Found,
     tenants: &[TenantState],
-) -> Result<u64> {
+) -> Result<Vec<(Tenant, u64)>> {
     let tenants = chosen(request, found, tenants)?;
     let policy = session.context().policy;
-    let count = || client.count_in(&request.collection, &tenants);
-    policy.run("count objects", count).await
+    let count = || client.counts_of(&request.collection, &tenants);
+    let counts = policy.run("count objects", count).await?;
+    Ok(tenants.into_iter().zip(counts).collect())
+}
+
+pub(super) fn total(counts: &[(Tenant, u64)]) -> u64 {
+    counts.iter().map(|(_, count)| count).sum()
 }
 
 /// The active tenants that are emptied; the one without a name in a collection without tenants.

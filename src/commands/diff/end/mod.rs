@@ -18,6 +18,7 @@ use crate::event::Event;
 use crate::job::Bounds;
 use crate::model::{CollectionName, Definition, Key, Tenant};
 use crate::pipe::{Budget, Source as _};
+use crate::retry::Policy;
 use crate::weaviate::{
     Client, Collection, CollectionSource, Connection, Incarnation, ReadPlan, Role, TenantState,
     TenantStatus, Wanted,
@@ -132,7 +133,7 @@ impl Seen {
         let policy = session.context().policy;
         match &self.holds {
             Holds::Live(live) => {
-                let source = Arc::new(live.source(scope));
+                let source = Arc::new(live.source(scope, &policy).await?);
                 let bounds = vec![Bounds::ALL_KEYS];
                 Ok(Feed::Live(Pages::of(
                     &policy,
@@ -187,22 +188,28 @@ impl Seen {
 }
 
 impl Live {
-    fn source(&self, scope: &Scope) -> CollectionSource {
+    async fn source(&self, scope: &Scope, policy: &Policy) -> Result<CollectionSource> {
         let tenants = self.tenants.iter();
         let tenants = tenants.filter(|tenant| scope.has(tenant)).cloned();
-        let tenants = match scope.objects {
+        let tenants: Vec<Tenant> = match scope.objects {
             true => tenants.collect(),
             false => Vec::new(),
         };
-        CollectionSource::new(
-            self.client.clone(),
-            self.name.clone(),
-            tenants,
-            match scope.vectors {
-                true => self.plan,
-                false => ReadPlan::PropertiesOverRest,
-            },
-        )
+        let plan = match scope.vectors {
+            true => self.plan,
+            false => ReadPlan::PropertiesOverRest,
+        };
+        // A hundred are counted by one request; one that was counted is read by one less.
+        let counts = match tenants.as_slice() {
+            [_] => Vec::new(),
+            tenants => {
+                let count = || self.client.counts_of(&self.name, tenants);
+                policy.run("count objects", count).await?
+            }
+        };
+        let counts: Vec<(Tenant, u64)> = tenants.iter().cloned().zip(counts).collect();
+        let (client, name) = (self.client.clone(), self.name.clone());
+        Ok(CollectionSource::new(client, name, tenants, plan).counted(counts))
     }
 }
 
