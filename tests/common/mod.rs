@@ -56,6 +56,7 @@ pub fn session_told(state: &Path, reporter: Arc<dyn Reporter>) -> Session {
         store: StoreKind::Sled,
         unfinished: Unfinished::Resume,
         resume_within: Duration::from_secs(24 * 3600),
+        silence: Duration::from_secs(300),
         is_dry_run: false,
         reporter,
         policy: impatient(),
