@@ -24,7 +24,8 @@ pub(crate) struct Survey {
     pub(crate) header: Header,
     pub(crate) object_count: u64,
     pub(crate) hash: String,
-    pub(crate) warnings: Vec<String>,
+    /// Why it may not be whole.
+    pub(crate) doubt: Option<String>,
     /// True if it bears a mark or a seal of ours.
     pub(crate) is_ours: bool,
     /// Members that a table of contents has.
@@ -82,7 +83,7 @@ pub(crate) fn survey_any(storage: &dyn Storage, key: &str, codec: Codec) -> Resu
     let header = header(&found)?;
     let object_count = found.object_count.unwrap_or(0);
     Ok(Survey {
-        warnings: warnings(&found, &header, object_count),
+        doubt: doubt(&found, &header, object_count),
         header,
         object_count,
         hash: hash(storage, key)?,
@@ -210,21 +211,13 @@ fn header(found: &Found) -> Result<Header> {
     Ok(header)
 }
 
-fn warnings(found: &Found, header: &Header, count: u64) -> Vec<String> {
-    let mut warnings = vec![
-        "the document was written by another program and has no integrity: damage to it cannot be noticed".to_owned(),
-    ];
+/// A count is all the integrity that such a document may have.
+fn doubt(found: &Found, header: &Header, count: u64) -> Option<String> {
     let of_metadata = (header.object_count > 0).then_some(header.object_count);
     let stated = found.stated_count.or(of_metadata);
-    if let Some(stated) = stated
-        && stated != count
-        && header.contents == Contents::Full
-    {
-        warnings.push(format!(
-            "the document says it has {stated} objects, but it holds {count}"
-        ));
-    }
-    warnings
+    stated
+        .filter(|stated| *stated != count && header.contents == Contents::Full)
+        .map(|stated| format!("the document says it has {stated} objects, but it holds {count}"))
 }
 
 fn hash(storage: &dyn Storage, key: &str) -> Result<String> {

@@ -29,7 +29,7 @@ pub(crate) struct Opened {
     hash: String,
     pub(crate) object_count: u64,
     bytes: u64,
-    warnings: Vec<String>,
+    doubt: Option<String>,
 }
 
 pub(crate) enum Layout {
@@ -116,8 +116,15 @@ impl Archive {
     }
 
     /// What a user should know before relying on it.
-    pub fn warnings(&self) -> &[String] {
-        &self.0.warnings
+    pub fn warnings(&self) -> Vec<String> {
+        let foreign = "the document was written by another program and has no integrity: damage to it cannot be noticed";
+        let foreign = (!self.is_ours()).then(|| foreign.to_owned());
+        foreign.into_iter().chain(self.0.doubt.clone()).collect()
+    }
+
+    /// Why a document that another program wrote may not be whole: it says that it has another number of objects.
+    pub fn doubt(&self) -> Option<&str> {
+        self.0.doubt.as_deref()
     }
 
     /// Where it lies.
@@ -232,7 +239,7 @@ fn ours(
         hash: blake3::Hash::from_bytes(seal).to_hex().to_string(),
         object_count,
         bytes,
-        warnings: Vec::new(),
+        doubt: None,
     }
 }
 
@@ -247,7 +254,7 @@ fn open_foreign(storage: Arc<dyn Storage>, key: &str) -> Result<Opened> {
         hash: survey.hash,
         object_count: survey.object_count,
         bytes,
-        warnings: survey.warnings,
+        doubt: survey.doubt,
         header: survey.header,
         storage,
     })

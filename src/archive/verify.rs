@@ -23,6 +23,8 @@ pub struct Verdict {
     pub tenants: Vec<TenantTally>,
     /// What could not be checked.
     pub warnings: Vec<String>,
+    /// False if a document that another program wrote says that it has another number of objects.
+    pub is_whole: bool,
 }
 
 /// Reads all of the archive at `path`. Damage of any single byte is an error of kind `Difference` (or
@@ -55,7 +57,7 @@ impl Archive {
     }
 
     fn verdict(&self, tallies: Tallies, frames: u64) -> Verdict {
-        let mut warnings = self.warnings().to_vec();
+        let mut warnings = self.warnings();
         if self
             .trailer()
             .is_some_and(|trailer| trailer.integrity.digest.is_none())
@@ -71,6 +73,7 @@ impl Archive {
             digest: tallies.digest(),
             tenants: tallies.sorted(),
             warnings,
+            is_whole: self.doubt().is_none(),
         }
     }
 

@@ -335,10 +335,11 @@ impl Client {
             .pointer("/errors/0/message")
             .and_then(|message| message.as_str())
         {
-            return Err(Error::new(
+            let refused = Error::new(
                 self.role().refused(),
                 format!("{} cannot count `{name}`: {message}", self.address()),
-            ));
+            );
+            return Err(self.believe(refused).await);
         }
         value
             .pointer(&format!("/data/Aggregate/{name}/0/meta/count"))

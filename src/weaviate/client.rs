@@ -58,6 +58,8 @@ pub struct Client {
     key: Mutex<Option<SecretString>>,
     grpc: OnceLock<Grpc>,
     is_confirmed: AtomicBool,
+    /// False at first, and after each failure that may pass.
+    pub(super) is_known_ready: AtomicBool,
     /// A little more than the last reply, in bytes.
     usual_reply: AtomicUsize,
 }
@@ -101,6 +103,7 @@ impl Client {
             key: Mutex::new(connection.api_key.clone()),
             grpc: OnceLock::new(),
             is_confirmed: AtomicBool::new(false),
+            is_known_ready: AtomicBool::new(false),
             usual_reply: AtomicUsize::new(0),
             connection: connection.clone(),
         })
@@ -180,8 +183,25 @@ impl Client {
     }
 
     /// Sends a request and reads the whole reply. Errors are those without a reply, and 401, 403, 3xx, 413, 429 and 5xx;
-    /// every other status is the caller's to judge.
+    /// every other status is the caller's to judge, and comes from a server that is ready.
     pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+        patience: Patience,
+    ) -> Result<Reply> {
+        self.expect_schema(path).await?;
+        match self.send_at_once(method, path, body, patience).await {
+            Ok(reply) if reply.status.is_client_error() => {
+                self.expect_ready().await.map(|()| reply)
+            }
+            Ok(reply) => Ok(reply),
+            Err(error) => Err(self.believe(error).await),
+        }
+    }
+
+    async fn send_at_once(
         &self,
         method: Method,
         path: &str,
@@ -195,7 +215,7 @@ impl Client {
         self.judge(reply)
     }
 
-    async fn exchange(
+    pub(super) async fn exchange(
         &self,
         method: &Method,
         path: &str,

@@ -18,6 +18,9 @@ use super::connection::Connection;
 use super::protobuf::Fields;
 use crate::error::{Error, Kind, Reaction, Result};
 
+mod line;
+use line::Line;
+
 /// The server's default, for those that do not tell theirs.
 const MESSAGE_LIMIT: u64 = 104_858_000;
 
@@ -28,8 +31,8 @@ const HEAD: usize = 5;
 pub(super) struct Grpc {
     address: String,
     origin: http::Uri,
-    reads: reqwest::Client,
-    writes: reqwest::Client,
+    reads: Line,
+    writes: Line,
     limit: usize,
 }
 
@@ -89,8 +92,8 @@ impl Grpc {
         Ok(Grpc {
             address: address.trim_end_matches('/').to_owned(),
             origin,
-            reads: connection.http2(address, connection.read_timeout)?,
-            writes: connection.http2(address, connection.write_timeout)?,
+            reads: Line::new(connection, address, connection.read_timeout)?,
+            writes: Line::new(connection, address, connection.write_timeout)?,
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
         })
     }
@@ -106,10 +109,11 @@ impl Grpc {
         message: Bytes,
         key: Option<&str>,
     ) -> Result<Bytes, Status> {
-        let http = match method.patience() {
+        let line = match method.patience() {
             Patience::Read => &self.reads,
             Patience::Write => &self.writes,
         };
+        let (http, number) = line.take();
         let mut request = tonic::Request::new(message);
         if let Some(key) = key {
             let mut value: MetadataValue<_> = format!("Bearer {key}").parse().map_err(|_| {
@@ -119,7 +123,7 @@ impl Grpc {
             request.metadata_mut().insert("authorization", value);
         }
         let transport = Transport {
-            http: http.clone(),
+            http,
             limit: self.limit.saturating_add(HEAD),
         };
         let path = http::uri::PathAndQuery::from_static(method.path());
@@ -128,6 +132,11 @@ impl Grpc {
             .unary(request, path, AsBytes)
             .await
             .map(tonic::Response::into_inner)
+            .inspect_err(|status| {
+                if status.code() == Code::DeadlineExceeded {
+                    line.replace(number);
+                }
+            })
     }
 }
 
@@ -135,15 +144,14 @@ impl Client {
     /// Calls a method and returns its reply's bytes.
     pub(super) async fn call(&self, grpc: &Grpc, method: Method, message: Bytes) -> Result<Bytes> {
         let key = self.key();
-        let refused = match grpc.call(method, message.clone(), key.as_deref()).await {
-            Ok(reply) => return Ok(reply),
-            Err(status) => status,
-        };
-        if is_unauthorised(&refused) && self.read_key_again() {
-            let reply = grpc.call(method, message, self.key().as_deref()).await;
-            return reply.map_err(|status| self.refusal(grpc, &status));
+        let mut reply = grpc.call(method, message.clone(), key.as_deref()).await;
+        if reply.as_ref().is_err_and(is_unauthorised) && self.read_key_again() {
+            reply = grpc.call(method, message, self.key().as_deref()).await;
         }
-        Err(self.refusal(grpc, &refused))
+        match reply {
+            Ok(reply) => Ok(reply),
+            Err(status) => Err(self.believe(self.refusal(grpc, &status)).await),
+        }
     }
 
     /// Asks for the health of gRPC: whether it can be worked with, and if not, why.
@@ -280,12 +288,10 @@ impl tower_service::Service<http::Request<tonic::body::Body>> for Transport {
 
 /// Whatever happens to the connection may pass.
 fn lost(cause: reqwest::Error) -> Status {
-    let what = if cause.is_timeout() {
-        "timed out".to_owned()
-    } else {
-        super::client::innermost(&cause)
-    };
-    Status::unavailable(what)
+    if cause.is_timeout() {
+        return Status::deadline_exceeded("timed out");
+    }
+    Status::unavailable(super::client::innermost(&cause))
 }
 
 fn broken(cause: Box<dyn std::error::Error + Send + Sync>) -> Status {

@@ -19,6 +19,7 @@ mod outcomes;
 mod properties;
 mod protobuf;
 mod reading;
+mod ready;
 mod request;
 mod request_grpc;
 mod request_rest;

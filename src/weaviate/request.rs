@@ -153,6 +153,14 @@ impl<'a> RequestWriter<'a> {
             refusals: Vec::new(),
         }
     }
+
+    fn write(&mut self, name: &str, json: &str) -> Result<()> {
+        match self.rules.spell(name, json)? {
+            Spelling::AsRead => self.object.property(name, json),
+            Spelling::Other(json) => self.object.property(name, &json),
+            Spelling::Leave => Ok(()),
+        }
+    }
 }
 
 impl Visit for RequestWriter<'_> {
@@ -162,12 +170,15 @@ impl Visit for RequestWriter<'_> {
         self.object.begin(self.collection, key)
     }
 
+    /// A value that no request can hold (half a surrogate pair, 1e999) makes the object a refused one, and no other.
     fn property(&mut self, name: &str, json: &str) -> Result<()> {
-        match self.rules.spell(name, json)? {
-            Spelling::AsRead => self.object.property(name, json),
-            Spelling::Other(json) => self.object.property(name, &json),
-            Spelling::Leave => Ok(()),
+        if let Err(why) = self.write(name, json) {
+            self.refusal = Some(match std::error::Error::source(&why) {
+                Some(cause) => format!("{why}: {cause}"),
+                None => why.to_string(),
+            });
         }
+        Ok(())
     }
 
     fn vector(&mut self, name: Option<&str>, vector: Vector<'_>) -> Result<()> {

@@ -33,6 +33,17 @@ impl WriteObject for RestObject {
     }
 
     fn property(&mut self, name: &str, json: &str) -> Result<()> {
+        if has_surrogates(json) {
+            // The server would store U+FFFD for half a pair, and say nothing.
+            let read = serde_json::from_str::<serde_json::Value>(json);
+            read.map_err(|cause| {
+                Error::new(
+                    Kind::Failed,
+                    format!("property `{name}` holds a value that REST cannot carry"),
+                )
+                .with_cause(cause)
+            })?;
+        }
         let is_first = !std::mem::replace(&mut self.has_members, true);
         member(&mut self.text, is_first, name)?;
         self.text.extend_from_slice(json.as_bytes());
@@ -66,6 +77,11 @@ impl WriteObject for RestObject {
         }
         request.push(b'}');
     }
+}
+
+/// True if it has escapes from `\ud800` to `\udfff`, in pairs or not.
+fn has_surrogates(json: &str) -> bool {
+    json.contains("\\ud") || json.contains("\\uD")
 }
 
 fn member(text: &mut Vec<u8>, is_first: bool, name: &str) -> Result<()> {

@@ -199,6 +199,10 @@ impl CollectionSink {
             .iter()
             .filter(|outcome| **outcome == Outcome::Accepted)
             .count();
+        if accepted < outcomes.len() {
+            // A class that is not loaded yet is a reason to refuse an object, too.
+            self.client.expect_ready().await?;
+        }
         self.accepted.fetch_add(accepted as u64, Ordering::Relaxed);
         for (index, outcome) in range.zip(outcomes) {
             batch.settled[index] = Some(outcome);

@@ -6,6 +6,7 @@ mod program;
 mod archives;
 mod commands;
 mod conflicts;
+mod demo;
 mod diff;
 mod exits;
 mod output;

@@ -139,7 +139,7 @@ async fn a_merge_beside_a_copy_stops_at_the_first_object_that_differs() {
     // Other contents under the same ids, by now; the copy has them as well.
     bench.sandbox.store().restore(&Store::new().snapshot());
     bench.sandbox.store().fill("Article", 120, 4, 1);
-    bench.sandbox.store().fill("Article", 60, 3, 1);
+    bench.sandbox.store().fill("Article", 60, 0, 1);
     let other = copy_of(&bench);
     let other = Sandbox::start_with(Settings::default(), other)
         .await

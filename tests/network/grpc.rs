@@ -14,6 +14,7 @@ use crate::bench::{BATCHES, Bench, CALLS, PAGES, SEARCHES, sample, shown, status
 use crate::ends::ends_exhausted_and_is_resumed;
 use crate::middleman::{bytes, endless, framed, put_between, with_status};
 use crate::passing::Wire;
+use crate::tunnel::Tunnel;
 
 /// Long enough for a reply that comes, short enough to be waited for when none comes.
 pub const SHORT: Duration = Duration::from_millis(400);
@@ -26,6 +27,30 @@ async fn grpc_that_is_gone_in_the_middle_ends_both_verbs_as_exhausted_and_a_resu
             bench.strike(kind, When::Nth(4..=u64::MAX), fault.clone());
         };
         ends_exhausted_and_is_resumed(bench, Wire::Grpc, gone).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_silence_the_next_call_takes_another_connection() {
+    let mut bench = Bench::with(400, 1).await.over_grpc();
+    let archive = bench.archive().await;
+    let server = bench.sandbox.grpc_url();
+    let server = server.trim_start_matches("http://").parse().unwrap();
+    bench.time_out = SHORT;
+    for is_backup in [true, false] {
+        // Enough for the first words, too little for all objects. Reads and writes have a connection each.
+        let tunnel = Tunnel::to(server, 12_000, 2).await;
+        bench.grpc_url = format!("http://{}", tunnel.address);
+        if is_backup {
+            let saved = bench.back_up().await.unwrap();
+            bench.grpc_url = bench.sandbox.grpc_url();
+            bench.assert_archived(&saved, &[], "silence").await;
+        } else {
+            let back = bench.restore(&archive, "Copy").await.unwrap();
+            assert_eq!(back.exit_code, 0, "{back:?}");
+            bench.assert_equal("Copy", &[], "silence");
+        }
+        assert_ne!(tunnel.silenced(), 0, "nothing fell silent");
     }
 }
 

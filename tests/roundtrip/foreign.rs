@@ -167,3 +167,46 @@ async fn a_vector_that_is_no_number_keeps_its_bits_over_grpc() {
     assert_eq!(sandbox.count("POST", "/v1/batch"), 0);
     sandbox.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_that_no_request_can_hold_is_refused_with_its_object_and_the_others_are_restored() {
+    let sandbox = sandbox_with("Article", 230).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (schema, mut objects) = parts(&sandbox);
+    objects[100]["properties"]["title"] = json!("@");
+    let document = json!({"schema": schema, "objects": objects}).to_string();
+    // Half of a surrogate pair: a server that reads it stores something else and says nothing.
+    let document = document.replace("\"@\"", "\"\\ud800\"");
+    let path = folder.path().join("half.json");
+    std::fs::write(&path, document).unwrap();
+    let mut expected = sandbox.store().dump("Article");
+    expected.remove(100);
+    for (name, server) in [
+        ("OverGrpc", sandbox.connection()),
+        ("OverRest", rest(&sandbox)),
+    ] {
+        let session = session(&folder.path().join(name));
+        let back = restore(&session, &restore_request(&server, &path, Some(name))).await;
+        let back = back.unwrap();
+        let end = (back.exit_code, back.tally.accepted, back.tally.rejected);
+        assert_eq!(end, (3, 229, 1), "{name}: {back:?}");
+        assert!(sandbox.store().dump(name) == expected, "{name}");
+    }
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_document_that_says_it_has_more_objects_is_restored_and_is_no_success() {
+    let sandbox = sandbox_with("Article", 230).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (schema, objects) = parts(&sandbox);
+    let path = folder.path().join("short.json");
+    let document = json!({"schema": schema, "objects": objects, "object_count": 231});
+    std::fs::write(&path, document.to_string()).unwrap();
+    let session = session(&folder.path().join("state"));
+    let request = restore_request(&sandbox.connection(), &path, Some("Copy"));
+    let back = restore(&session, &request).await.unwrap();
+    assert_eq!((back.exit_code, back.tally.accepted), (3, 230), "{back:?}");
+    assert!(back.notes[0].contains("says it has 231"), "{back:?}");
+    sandbox.stop().await;
+}

@@ -172,6 +172,7 @@ fn a_count_that_does_not_fit_is_warned_of() {
         "{:?}",
         archive.warnings()
     );
+    assert!(!archive.verify().unwrap().is_whole);
 }
 
 #[test]

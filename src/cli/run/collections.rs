@@ -10,6 +10,7 @@ use super::super::args::collections::{
 };
 use super::super::args::restore::VerifyArgs;
 use super::super::config::Purpose;
+use super::super::exit::ExitCode;
 use super::super::numbers;
 use super::super::protect::{matches_glob, refuse_protected};
 use super::several::Several;
@@ -197,17 +198,24 @@ async fn verify(run: &Run, args: &VerifyArgs) -> Result<Done> {
     for warning in &verdict.warnings {
         run.screen.event(&Event::Warning(warning));
     }
+    let (word, code) = match verdict.is_whole {
+        true => ("whole", ExitCode::DONE),
+        false => ("not shown to be whole", ExitCode::INCOMPLETE),
+    };
     let fields = [
         ("archive".to_owned(), args.file.clone()),
         ("objects".to_owned(), numbers::count(verdict.object_count)),
         ("frames or parts".to_owned(), numbers::count(verdict.frames)),
         ("digest".to_owned(), verdict.digest.to_string()),
-        ("verdict".to_owned(), "whole".to_owned()),
+        ("verdict".to_owned(), word.to_owned()),
     ];
     run.print_fields(&fields)?;
     match &args.live {
         Some(name) => diff::verify_live(run, args, name.as_deref()).await,
-        None => Ok(Done::default()),
+        None => Ok(Done {
+            code,
+            ..Done::default()
+        }),
     }
 }
 

@@ -125,7 +125,7 @@ impl Looked {
 pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outcome> {
     let looked = Looked::look(session, request).await?;
     for warning in looked.archive.warnings() {
-        session.warn(warning);
+        session.warn(&warning);
     }
     if let Some(outcome) = answer_again(session, request, &looked).await? {
         return Ok(outcome);

@@ -271,6 +271,7 @@ impl Restore<'_> {
     pub(super) fn left_out(&self, job: &Job) -> Vec<String> {
         let lines = |name: &str| job.facts.get(name).map(String::as_str).unwrap_or_default();
         let mut left_out: Vec<String> = lines(LEFT_OUT).lines().map(str::to_owned).collect();
+        left_out.extend(self.archive.doubt().map(str::to_owned));
         let (taken, lacking) = (lines("aliases taken"), lines("aliases lacking"));
         if !taken.is_empty() {
             left_out.push(format!(

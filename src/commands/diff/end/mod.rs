@@ -85,7 +85,7 @@ impl Seen {
             End::Archive(path) => {
                 let archive = Archive::open(path)?;
                 for warning in archive.warnings() {
-                    session.warn(warning);
+                    session.warn(&warning);
                 }
                 Ok(Seen::of_archive(archive))
             }
