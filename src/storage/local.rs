@@ -105,9 +105,11 @@ impl Storage for Local {
         let mut found = Vec::new();
         for entry in entries {
             let entry = entry.doing(|| format!("cannot list `{}`", path.display()))?;
-            let about = entry
-                .metadata()
-                .doing(|| format!("cannot list `{}`", path.display()))?;
+            let about = match entry.metadata() {
+                // Somebody else is at work here, and this was of the moment.
+                Err(cause) if cause.kind() == ErrorKind::NotFound => continue,
+                about => about.doing(|| format!("cannot list `{}`", path.display()))?,
+            };
             found.push((
                 entry.file_name().to_string_lossy().into_owned(),
                 about.len(),
