@@ -70,6 +70,13 @@ async fn every_kind_of_collection_comes_back_equal_by_every_layout() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a server: set ELYSIACTL_TEST_URL"]
+async fn every_kind_of_collection_is_the_same_but_empty_after_a_clear_by_each_method() {
+    let bad = matrix::clears::table(&server(), "ElysiactlLiveClear", patient).await;
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a server: set ELYSIACTL_TEST_URL"]
 async fn a_collection_comes_back_with_the_same_digest_in_every_layout() {
     let folder = tempfile::tempdir().unwrap();
     let session = patient(&folder.path().join("state"));

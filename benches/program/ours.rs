@@ -42,6 +42,7 @@ pub fn session(folder: &Path, workers: Option<u32>, has_journal: bool) -> Result
         store: StoreKind::Sled,
         unfinished: Unfinished::Refuse,
         resume_within: Duration::from_secs(3600),
+        silence: Duration::from_secs(300),
         is_dry_run: false,
         reporter: Arc::new(Silent),
         policy: Policy::default(),

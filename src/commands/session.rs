@@ -32,6 +32,8 @@ pub struct Session {
     pub unfinished: Unfinished,
     /// An unfinished backup older than this is begun anew.
     pub resume_within: Duration,
+    /// Whoever holds the lease of a destination and was silent for so long is dead.
+    pub silence: Duration,
     /// Print the plan, touch nothing.
     pub is_dry_run: bool,
     /// Who listens.

@@ -160,7 +160,7 @@ pub struct Encoder(Inner);
 
 enum Inner {
     None(Vec<u8>),
-    Gzip(flate2::write::GzEncoder<Vec<u8>>),
+    Gzip(Box<flate2::write::GzEncoder<Vec<u8>>>),
     Zstd(Box<ZstdFrames>),
     Lz4(Box<lz4_flex::frame::FrameEncoder<Vec<u8>>>),
 }
@@ -170,10 +170,10 @@ impl Encoder {
     pub fn new(codec: Codec) -> Result<Self> {
         Ok(Encoder(match codec {
             Codec::None => Inner::None(Vec::new()),
-            Codec::Gzip => Inner::Gzip(flate2::write::GzEncoder::new(
+            Codec::Gzip => Inner::Gzip(Box::new(flate2::write::GzEncoder::new(
                 Vec::new(),
                 flate2::Compression::new(2),
-            )),
+            ))),
             Codec::Zstd => Inner::Zstd(Box::new(ZstdFrames::new().map_err(cannot_compress)?)),
             Codec::Lz4 => Inner::Lz4(Box::new(lz4_flex::frame::FrameEncoder::with_frame_info(
                 lz4_flex::frame::FrameInfo::new()

@@ -7,8 +7,12 @@
 
 mod lane;
 mod law;
+#[cfg(test)]
+mod law_tests;
 mod spec;
+mod step;
 
 pub use lane::{Bounds, Cursor, Intent, Lane, LaneId, Pass, Place, Receipt, TenantTally};
-pub use law::{IllegalStep, Job, Stage, Step, Summary, Tally};
+pub use law::Job;
 pub use spec::{ConflictPolicy, Identity, JobId, JobKind, Spec, Tuning};
+pub use step::{IllegalStep, Stage, Step, Summary, Tally};

@@ -112,6 +112,9 @@ fn apply(call: &Call<'_>, data: &mut Data, objects: &[Json<'_>]) -> String {
         let prepared = incoming.prepare(data, call);
         checked.push((incoming, prepared));
     }
+    let panics = call
+        .faults
+        .panics(checked.iter().map(|(incoming, _)| incoming.id));
     let mut out = String::new();
     write::list(&mut out, checked, |out, (incoming, prepared)| {
         let shown = prepared
@@ -119,7 +122,10 @@ fn apply(call: &Call<'_>, data: &mut Data, objects: &[Json<'_>]) -> String {
             .ok()
             .map(|prepared| (prepared.echo.as_str(), &prepared.vectors));
         incoming.echo(out, shown, &incoming.id_text);
-        let outcome = prepared.and_then(|prepared| store(call, data, &incoming, prepared));
+        let outcome = match panics {
+            true => Err(Doom::PANIC.to_owned()),
+            false => prepared.and_then(|prepared| store(call, data, &incoming, prepared)),
+        };
         finish(out, &incoming::result(&outcome));
     });
     out
@@ -134,7 +140,7 @@ pub(super) fn store(
 ) -> Result<(), String> {
     match call.faults.doom(incoming.id) {
         None => incoming.store(data, prepared, None),
-        Some(Doom::Refused) => Err(Doom::TEXT.to_owned()),
+        Some(Doom::Refused | Doom::Panics) => Err(Doom::TEXT.to_owned()),
         Some(Doom::Stored) => {
             incoming.store(data, prepared, None)?;
             Err(Doom::TEXT.to_owned())

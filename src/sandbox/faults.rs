@@ -116,12 +116,17 @@ pub enum Doom {
     Refused,
     /// It is stored all the same.
     Stored,
+    /// A module panics over it: every object of its batch is reported with [`Doom::PANIC`], and none is stored.
+    Panics,
 }
 
 impl Doom {
     /// The text of the failure.
     pub const TEXT: &'static str =
         "put object: shard is not ready: this object was doomed by the sandbox";
+    /// The text of every failure of a batch that a module panics over.
+    pub const PANIC: &'static str =
+        "panic occurred: runtime error: invalid memory address or nil pointer dereference";
 }
 
 #[derive(Debug)]
@@ -210,6 +215,12 @@ impl Faults {
         let mut state = self.state();
         state.doomed.remove(&id);
         state.unreadable.remove(&id);
+    }
+
+    /// True if a module panics over one of these objects.
+    pub(super) fn panics(&self, mut ids: impl Iterator<Item = Uuid>) -> bool {
+        let state = self.state();
+        ids.any(|id| state.doomed.get(&id) == Some(&Doom::Panics))
     }
 
     pub(super) fn doom(&self, id: Uuid) -> Option<Doom> {

@@ -177,8 +177,9 @@ impl<'v, 'a> Incoming<'v, 'a> {
             .vectors
             .check_dimensions(self.id, &partition.dimensions)?;
         prepared.vectors.fix_dimensions(&mut partition.dimensions);
-        let is_indexed = |name: &Box<str>| !skipped.contains(name);
-        partition.dimensions.retain(|name, _| is_indexed(name));
+        partition
+            .dimensions
+            .retain(|name, _| !skipped.contains(name));
         let known = partition
             .objects
             .get(&self.id)

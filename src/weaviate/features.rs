@@ -22,12 +22,14 @@ pub enum Loss {
 }
 
 /// Where in a definition a setting stands.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Class,
     Property,
     /// The settings of an index, of the legacy vector or of a named one.
     Index,
+    /// Of a flat one alone, which learned some things later.
+    Flat,
 }
 
 /// A setting that only younger servers know.
@@ -41,7 +43,7 @@ struct Feature {
     loss: Loss,
 }
 
-const FEATURES: [Feature; 11] = [
+const FEATURES: [Feature; 14] = [
     Feature {
         since: (1, 30),
         place: Place::Class,
@@ -91,11 +93,36 @@ const FEATURES: [Feature; 11] = [
         loss: Loss::Setting,
     },
     Feature {
-        since: (1, 32),
+        since: (1, 34),
+        place: Place::Flat,
+        pointer: "/rq",
+        what: "rotational quantization of a flat index",
+        means: Some(is_enabled),
+        loss: Loss::Setting,
+    },
+    // Within 1.32.
+    Feature {
+        since: (1, 33),
         place: Place::Index,
         pointer: "/skipDefaultQuantization",
         what: "opting out of a default quantization",
         means: None,
+        loss: Loss::Setting,
+    },
+    Feature {
+        since: (1, 35),
+        place: Place::Flat,
+        pointer: "/skipDefaultQuantization",
+        what: "opting out of a default quantization",
+        means: None,
+        loss: Loss::Setting,
+    },
+    Feature {
+        since: (1, 36),
+        place: Place::Class,
+        pointer: "/invertedIndexConfig/tokenizerUserDict",
+        what: "a dictionary of the tokenizer",
+        means: Some(is_something),
         loss: Loss::Setting,
     },
     Feature {
@@ -211,8 +238,10 @@ impl Feature {
 
     /// True if servers before it know the setting, in other values.
     fn is_extended(&self) -> bool {
-        let older = |other: &Feature| other.pointer == self.pointer && other.since < self.since;
-        FEATURES.iter().any(older)
+        let is_same = |other: &Feature| (other.place, other.pointer) == (self.place, self.pointer);
+        FEATURES
+            .iter()
+            .any(|other| is_same(other) && other.since < self.since)
     }
 }
 
@@ -235,25 +264,49 @@ fn places(class: &mut Value, place: Place) -> Vec<(String, &mut Value)> {
                 .map(|property| (named(property), property))
                 .collect()
         }
-        Place::Index => indexes(class),
+        Place::Index => indexes(class, |_| true),
+        Place::Flat => indexes(class, |kind| kind == "flat"),
     }
 }
 
-fn indexes(class: &mut Value) -> Vec<(String, &mut Value)> {
+/// The settings of the indexes of some kinds; a dynamic one has those of two.
+fn indexes(class: &mut Value, is_wanted: impl Fn(&str) -> bool) -> Vec<(String, &mut Value)> {
     let mut found = Vec::new();
+    let kind = kind_of(class);
     for (name, member) in class.as_object_mut().into_iter().flatten() {
         match name.as_str() {
-            "vectorIndexConfig" => found.push((String::new(), member)),
+            "vectorIndexConfig" => found.push((String::new(), kind.clone(), member)),
             "vectorConfig" => {
                 for (name, vector) in member.as_object_mut().into_iter().flatten() {
+                    let (kind, owner) = (kind_of(vector), format!(" (vector `{name}`)"));
                     let config = vector.get_mut("vectorIndexConfig");
-                    found.extend(config.map(|config| (format!(" (vector `{name}`)"), config)));
+                    found.extend(config.map(|config| (owner, kind, config)));
                 }
             }
             _ => {}
         }
     }
-    found
+    let found = found.into_iter().flat_map(parts_of_dynamic);
+    let wanted = found.filter(|(_, kind, _)| is_wanted(kind));
+    wanted.map(|(owner, _, config)| (owner, config)).collect()
+}
+
+fn kind_of(vector: &Value) -> String {
+    let kind = vector.get("vectorIndexType").and_then(Value::as_str);
+    kind.unwrap_or("hnsw").to_owned()
+}
+
+type Index<'a> = (String, String, &'a mut Value);
+
+fn parts_of_dynamic((owner, kind, config): Index<'_>) -> Vec<Index<'_>> {
+    if kind != "dynamic" {
+        return vec![(owner, kind, config)];
+    }
+    let parts = config.as_object_mut().into_iter().flatten();
+    let parts = parts.filter(|(_, part)| part.is_object());
+    parts
+        .map(|(kind, part)| (owner.clone(), kind.clone(), part))
+        .collect()
 }
 
 fn has_both_vectors(class: &Value) -> bool {
@@ -313,6 +366,28 @@ mod tests {
             lacks[0].1,
             "rotational quantization of 4 bits came with Weaviate 1.39"
         );
+    }
+
+    #[test]
+    fn a_flat_index_learned_some_settings_later_also_within_a_dynamic_one() {
+        let rq = r#"{"rq":{"enabled":false},"skipDefaultQuantization":false}"#;
+        let flat = format!(r#"{{"vectorIndexType":"flat","vectorIndexConfig":{rq}}}"#);
+        let both = format!(r#"{{"hnsw":{rq},"flat":{rq},"threshold":1}}"#);
+        let dynamic = format!(r#"{{"vectorIndexType":"dynamic","vectorIndexConfig":{both}}}"#);
+        let text = format!(r#"{{"class":"A","vectorConfig":{{"a":{flat},"b":{dynamic}}}}}"#);
+        let at = |version, pointer: &str| {
+            let value = fitted(&text, version).definition.value().unwrap();
+            value.pointer(&format!("/vectorConfig{pointer}")).cloned()
+        };
+        assert_eq!(
+            at((1, 33), "/a/vectorIndexConfig"),
+            Some(serde_json::json!({}))
+        );
+        assert!(at((1, 33), "/b/vectorIndexConfig/flat/rq").is_none());
+        assert!(at((1, 33), "/b/vectorIndexConfig/hnsw/rq").is_some());
+        assert!(at((1, 34), "/a/vectorIndexConfig/rq").is_some());
+        assert!(at((1, 31), "/b/vectorIndexConfig/hnsw/rq").is_none());
+        assert_eq!(fitted(&text, (1, 35)).definition.text(), text);
     }
 
     #[test]

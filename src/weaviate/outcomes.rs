@@ -47,6 +47,18 @@ const PASSING: [&str; 5] = [
     "not enough memory",
 ];
 
+/// What a module of the server says that fails in itself: not one object has failed then, but the whole batch.
+const COLLATERAL: &str = "panic occurred";
+
+/// Why the batch failed as a whole although the reply speaks of each object: one of them may be to blame.
+pub(super) fn common_failure(outcomes: &[Outcome]) -> Option<&str> {
+    let is_collateral = |outcome: &Outcome| matches!(outcome, Outcome::Rejected(reason) if reason.contains(COLLATERAL));
+    match outcomes {
+        [Outcome::Rejected(reason), _, ..] if outcomes.iter().all(is_collateral) => Some(reason),
+        _ => None,
+    }
+}
+
 /// One outcome per object, in order, from REST's reply. A reply that does not account for each is no success.
 pub(super) fn of_rest<'a>(
     reply: &[u8],
@@ -167,6 +179,24 @@ mod tests {
             [bad("bad uuid"), Outcome::Accepted, bad("bad date")]
         );
         assert_eq!(of_grpc(&[], 1).unwrap(), [Outcome::Accepted]);
+    }
+
+    #[test]
+    fn a_batch_of_which_all_failed_by_one_panic_has_failed_as_a_whole() {
+        let panic = || Outcome::Rejected("panic occurred: nil".to_owned());
+        let other = || Outcome::Rejected("no such prop".to_owned());
+        assert_eq!(
+            common_failure(&[panic(), panic()]),
+            Some("panic occurred: nil")
+        );
+        for apart in [
+            vec![],
+            vec![panic()],
+            vec![panic(), Outcome::Accepted],
+            vec![other(), other()],
+        ] {
+            assert_eq!(common_failure(&apart), None, "{apart:?}");
+        }
     }
 
     #[test]

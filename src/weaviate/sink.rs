@@ -17,7 +17,7 @@ use super::api::Collection;
 use super::client::{Client, Role};
 use super::grpc::Method;
 use super::incarnation::{Incarnation, replaced};
-use super::outcomes::{Outcome, of_grpc, of_rest};
+use super::outcomes::{Outcome, common_failure, of_grpc, of_rest};
 use super::properties::PropertyRules;
 use super::request::{Language, RequestWriter};
 use super::schema::definitions_match;
@@ -195,6 +195,10 @@ impl CollectionSink {
                 of_rest(&reply, keys[range.clone()].iter().copied())?
             }
         };
+        if let Some(reason) = common_failure(&outcomes) {
+            let refused = Error::new(self.client.role().refused(), reason);
+            return Err(refused.with_reaction(Reaction::Split));
+        }
         let accepted = outcomes
             .iter()
             .filter(|outcome| **outcome == Outcome::Accepted)

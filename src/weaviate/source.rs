@@ -1,8 +1,10 @@
 //! A collection as the end that is read.
 //!
-//! A lane is a range of keys; a page may span tenants. The end of a tenant is proven by a page without objects:
-//! a short one proves nothing. Borders for splits are found by galloping from the spacing of the page just read,
-//! because ids are often clustered and "the middle of what remains" then lies in empty space.
+//! A lane is a range of keys; a page may span tenants. The end of a tenant is proven by a page without objects: a short one
+//! proves nothing, unless it holds as many objects as were counted before.
+
+mod border;
+mod unreadable;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,18 +15,7 @@ use super::reading::{ReadPage, ReadPages, ReadPlan, Wish};
 use crate::error::{Error, Kind, Reaction, Result};
 use crate::job::{Bounds, Cursor, Intent, Lane, LaneId};
 use crate::model::{CollectionName, Key, ObjectId, Tenant};
-use crate::pipe::{Budget, Nothing, Page, Reject, Source};
-
-/// A lane is not cut for less than this many pages.
-const PAGES_WORTH_A_SPLIT: u128 = 4;
-
-/// What a page of one object shows.
-enum Next {
-    /// There is no object any more.
-    None,
-    Readable,
-    Unreadable,
-}
+use crate::pipe::{Budget, Page, Source};
 
 /// The objects of one collection.
 pub struct CollectionSource {
@@ -33,6 +24,8 @@ pub struct CollectionSource {
     /// Sorted; one [`Tenant::NONE`] for a collection without tenants.
     tenants: Vec<Tenant>,
     plan: ReadPlan,
+    /// How many objects tenants held a moment ago, as far as they were counted.
+    counted: HashMap<Tenant, u64>,
     /// The most objects that the server gives at once, as far as is known.
     cap: AtomicU32,
     /// How far apart the ids of each lane's last page were, on average.
@@ -53,9 +46,25 @@ impl CollectionSource {
             name,
             tenants,
             plan,
+            counted: HashMap::new(),
             cap: AtomicU32::new(u32::MAX),
             spacings: Mutex::default(),
         }
+    }
+
+    /// With how many objects some tenants held a moment ago: a page of so many needs no other one that proves their end,
+    /// which for small tenants is every second request.
+    pub fn counted(mut self, counts: impl IntoIterator<Item = (Tenant, u64)>) -> Self {
+        let of_tenants = counts.into_iter();
+        let of_tenants = of_tenants.filter(|(tenant, _)| *tenant != Tenant::NONE);
+        self.counted = of_tenants.collect();
+        self
+    }
+
+    /// True if a page from the beginning of a tenant shows that it has no more: it is short, and as many as were counted.
+    fn is_whole(&self, tenant: &Tenant, asked: u32, given: usize) -> bool {
+        let asked = asked.min(self.cap.load(Ordering::Relaxed));
+        given < asked as usize && self.counted.get(tenant) == Some(&(given as u64))
     }
 
     async fn list(
@@ -148,7 +157,8 @@ impl CollectionSource {
                     .keys()
                     .take_while(|key| until.is_none_or(|until| *key <= until))
                     .count();
-                let is_tenant_read = read == 0 || within < page.len();
+                let is_whole = after.is_none() && self.is_whole(tenant, limit, read);
+                let is_tenant_read = read == 0 || within < page.len() || is_whole;
                 page.truncate(within);
                 if let Some(last) = page.keys().last() {
                     position = Some(last.clone());
@@ -174,101 +184,6 @@ impl CollectionSource {
             }
         }
         Ok(collect(pages, position, bytes, true))
-    }
-
-    /// The first object after `id`, if any.
-    async fn probe(&self, tenant: &Tenant, id: ObjectId) -> Result<Option<ObjectId>> {
-        let page = self
-            .list(tenant, Some(id), 1, ReadPlan::PropertiesOverRest)
-            .await?;
-        Ok(page.keys().next().map(|key| key.id))
-    }
-
-    /// Finds where the data of a tenant end beyond `last`, to within a quarter of the way there, and halves it.
-    async fn border_by_galloping(
-        &self,
-        tenant: &Tenant,
-        first: ObjectId,
-        last: ObjectId,
-        count: usize,
-        until: ObjectId,
-    ) -> Result<Option<ObjectId>> {
-        let (first, last, until) = (first.to_u128(), last.to_u128(), until.to_u128());
-        let page_span = ((last - first) / (count as u128).max(1)).saturating_mul(count as u128 + 1);
-        let mut stride = page_span.max(1).saturating_mul(PAGES_WORTH_A_SPLIT);
-        let mut inside = None;
-        // Each probe goes four times as far as the one before: about six for a large collection, 64 at the most.
-        let mut outside = loop {
-            let Some(place) = last.checked_add(stride).filter(|place| *place < until) else {
-                break until;
-            };
-            match self
-                .probe(tenant, ObjectId::from_u128(place))
-                .await?
-                .filter(|id| id.to_u128() <= until)
-            {
-                Some(found) => inside = Some(found.to_u128()),
-                None => break place,
-            }
-            // What was found may lie far beyond an empty stretch.
-            stride = stride.saturating_mul(4).max(inside.unwrap_or(last) - last);
-        };
-        let Some(mut inside) = inside else {
-            return Ok(None);
-        };
-        for _ in 0..3 {
-            let middle = inside + (outside - inside) / 2;
-            match self
-                .probe(tenant, ObjectId::from_u128(middle))
-                .await?
-                .filter(|id| id.to_u128() <= until)
-            {
-                Some(found) => inside = found.to_u128().max(middle),
-                None => outside = middle,
-            }
-        }
-        let middle = last + (inside - last) / 2;
-        // The border is put where data are, not into a gap before them.
-        let border = self
-            .probe(tenant, ObjectId::from_u128(middle))
-            .await?
-            .map_or(middle, |id| id.to_u128());
-        Ok((border > last.saturating_add(page_span) && border < until)
-            .then(|| ObjectId::from_u128(border)))
-    }
-
-    /// What can be seen of the object after `after`.
-    async fn look_at_next(&self, tenant: &Tenant, after: Option<ObjectId>) -> Result<Next> {
-        match self.list(tenant, after, 1, self.plan).await {
-            Ok(page) if page.len() == 0 => Ok(Next::None),
-            Ok(_) => Ok(Next::Readable),
-            Err(error) if error.reaction() == Reaction::Suspect => Ok(Next::Unreadable),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The id of the first object after `after`, found without reading it: the smallest bound up to which one is
-    /// counted. About 128 calls. Reading by bisection would not do: of two such objects it may find the second.
-    async fn first_id(&self, tenant: &Tenant, after: Option<ObjectId>) -> Result<Option<ObjectId>> {
-        let exists = async |until: u128| {
-            let until = ObjectId::from_u128(until);
-            self.client
-                .count_ids(&self.name, tenant, after, until)
-                .await
-                .map(|count| count > 0)
-        };
-        let (mut low, mut high) = (after.map_or(0, ObjectId::to_u128), u128::MAX);
-        if !exists(high).await? {
-            return Ok(None);
-        }
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match exists(middle).await? {
-                true => high = middle,
-                false => low = middle + 1,
-            }
-        }
-        Ok(Some(ObjectId::from_u128(low)))
     }
 }
 
@@ -387,79 +302,11 @@ impl Source for CollectionSource {
     }
 
     async fn border(&self, lane: &Lane, page: &Page) -> Result<Option<Cursor>> {
-        let (Some(first), Some(last)) = (page.keys.first(), page.keys.last()) else {
-            return Ok(None);
-        };
-        let (_, until) = range(lane, &page.end)?;
-        let rest: Vec<&Tenant> = self.tenants_from(Some(last), until).skip(1).collect();
-        if rest.len() >= 2 {
-            // Tenants are of one size as far as anybody knows: give away the second half of them.
-            let tenant = rest[rest.len() / 2 - 1].clone();
-            return Ok(Some(Cursor::After(Key {
-                tenant,
-                id: ObjectId::MAX,
-            })));
-        }
-        let until = until
-            .filter(|until| until.tenant == last.tenant)
-            .map_or(ObjectId::MAX, |until| until.id);
-        let same_tenant = page
-            .keys
-            .iter()
-            .filter(|key| key.tenant == last.tenant)
-            .count();
-        let first = if first.tenant == last.tenant {
-            first.id
-        } else {
-            ObjectId::NIL
-        };
-        let border = self
-            .border_by_galloping(&last.tenant, first, last.id, same_tenant, until)
-            .await?;
-        Ok(border.map(|id| {
-            Cursor::After(Key {
-                tenant: last.tenant.clone(),
-                id,
-            })
-        }))
+        self.border_beyond(lane, page).await
     }
 
     async fn pass_over(&self, lane: &Lane, cursor: &Cursor, reason: &str) -> Result<Option<Page>> {
-        let (from, until) = range(lane, cursor)?;
-        for tenant in self.tenants_from(from, until) {
-            let after = from.filter(|key| key.tenant == *tenant).map(|key| key.id);
-            match self.look_at_next(tenant, after).await? {
-                Next::None => continue,
-                // It can be read by now: nothing may be passed over.
-                Next::Readable => return Ok(None),
-                Next::Unreadable => {}
-            }
-            // The object is to blame only if a page can be had elsewhere: behind the last id there is an empty one.
-            self.list(tenant, Some(ObjectId::MAX), 1, self.plan).await?;
-            let Some(id) = self.first_id(tenant, after).await? else {
-                continue;
-            };
-            let key = Key {
-                tenant: tenant.clone(),
-                id,
-            };
-            if until.is_some_and(|until| key > *until) {
-                // It belongs to the next lane; this one has nothing before it.
-                return Ok(Some(collect(Vec::new(), until.cloned(), 0, true)));
-            }
-            return Ok(Some(Page {
-                keys: Vec::new(),
-                objects: Arc::new(Nothing),
-                unreadable: vec![Reject {
-                    key: key.clone(),
-                    reason: reason.to_owned(),
-                }],
-                end: Cursor::After(key),
-                bytes: 0,
-                is_last: false,
-            }));
-        }
-        Ok(None)
+        self.unreadable_after(lane, cursor, reason).await
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::program::World;
-use crate::words::{fails_at_last, named};
+use crate::program::words::{fails_at_last, named};
 
 /// A world with a folder of one archive of each sort.
 fn world() -> (World, Vec<PathBuf>) {

@@ -2,8 +2,8 @@
 
 use elysiactl::sandbox::sample_definition;
 
+use crate::program::words::named;
 use crate::program::{Moment, World, start};
-use crate::words::named;
 
 #[test]
 fn help_of_every_command_ends_with_an_example() {

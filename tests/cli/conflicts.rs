@@ -4,8 +4,8 @@ use std::path::Path;
 
 use elysiactl::sandbox::{Fault, Rule, When};
 
+use crate::program::words::{fails_at_last, named};
 use crate::program::{Moment, World};
-use crate::words::{fails_at_last, named};
 
 const PAGES: (&str, &str) = ("GET", "/v1/objects?class=Article&limit=40");
 const BATCHES: (&str, &str) = ("POST", "/v1/batch/objects");

@@ -6,9 +6,9 @@ use elysiactl::cli::exit::ExitCode;
 use elysiactl::sandbox::{Fault, Rule, Settings, Store, When};
 use rustix::process::Signal;
 
+use crate::program::words::{is_like, named};
 use crate::program::{Ended, Moment, World};
 use crate::questions::answered;
-use crate::words::{is_like, named};
 
 const PAGES: (&str, &str) = ("GET", "/v1/objects?class=Article&limit=40");
 const BATCHES: (&str, &str) = ("POST", "/v1/batch/objects");

@@ -3,7 +3,7 @@
 use elysiactl::sandbox::{Fault, Rule, When};
 
 use crate::program::World;
-use crate::words::named;
+use crate::program::words::named;
 
 /// Runs it, requires that nothing was touched, and returns the plan.
 #[track_caller]

@@ -2,8 +2,8 @@
 
 use rustix::process::Signal;
 
+use crate::program::words::{fails, named};
 use crate::program::{Ended, Pty, Running, World, start};
-use crate::words::{fails, named};
 
 /// Starts it with a terminal on standard input.
 fn at_terminal(world: &World, words: &str, pty: &Pty) -> Running {

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use elysiactl::sandbox::{Fault, Rule, Settings, When};
 
+use crate::program::words::{fails, named};
 use crate::program::{World, start};
-use crate::words::{fails, named};
 
 const NO_COLLECTION: &str = "error: there is no collection `Nothing` at URL\n  \
                              hint: `elysiactl col ls` lists the collections of a server\n";

@@ -56,6 +56,7 @@ pub fn session_told(state: &Path, reporter: Arc<dyn Reporter>) -> Session {
         store: StoreKind::Sled,
         unfinished: Unfinished::Resume,
         resume_within: Duration::from_secs(24 * 3600),
+        silence: Duration::from_secs(300),
         is_dry_run: false,
         reporter,
         policy: impatient(),
@@ -84,7 +85,7 @@ pub fn real(url: &str, grpc: &str) -> Connection {
 pub fn patient(state: &Path) -> Session {
     let mut session = session(state);
     session.policy = Policy {
-        patience: Some(Duration::from_secs(60)),
+        patience: Some(Duration::from_secs(300)),
         ..Policy::default()
     };
     session.tuning.batch_size = None;

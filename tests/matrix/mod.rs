@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::print_stdout, reason = "the table is there to be read")]
 
+pub mod clears;
 pub mod kinds;
 mod server;
 
@@ -120,6 +121,7 @@ impl Route {
                     Cell::Equal => {}
                     Cell::Refused(why) => reasons.push(why),
                     Cell::Differs(why) => {
+                        reasons.push(why.clone());
                         bad.push(format!("{} as {name} over {protocol}: {why}", kind.name));
                         // The next layout begins with the same collection.
                         self.from.delete(class).await;

@@ -51,7 +51,12 @@ impl Server {
             connection: connection.clone(),
             version: (0, 0),
             url: format!("{}/v1", connection.url.trim_end_matches('/')),
-            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            http: reqwest::Client::builder()
+                .no_proxy()
+                // The server closes idle connections after 10 s.
+                .pool_idle_timeout(std::time::Duration::from_secs(5))
+                .build()
+                .unwrap(),
         };
         let meta = server.value("meta").await;
         let mut numbers = meta["version"].as_str().unwrap().split('.');

@@ -10,6 +10,7 @@ use elysiactl::weaviate::{Client, Connection, Role};
 use serde_json::json;
 
 use crate::bench::{BATCHES, Bench, PAGES, shown, status};
+use crate::passing::Wire;
 
 /// Calls `act` when the request of this number and kind arrives.
 fn at_request(
@@ -29,54 +30,51 @@ fn at_request(
     });
 }
 
+/// Something is done, then `break_down` lets nothing work any more.
+pub async fn ends_exhausted_and_is_resumed(
+    mut bench: Bench,
+    wire: Wire,
+    break_down: impl Fn(&Bench, (&'static str, &'static str), &str),
+) {
+    let archive = bench.archive().await;
+    bench.patience = Duration::from_millis(250);
+    for (kind, name) in wire.kinds().into_iter().zip(["backup", "Copy"]) {
+        let began = bench.told.committed();
+        break_down(&bench, kind, name);
+        let run = async || match name {
+            "backup" => bench.back_up().await,
+            _ => bench.restore(&archive, "Copy").await,
+        };
+        let error = run().await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Exhausted, "{}", shown(&error));
+        let hint = error.hint().unwrap();
+        assert!(hint.contains("jobs resume"), "{}", shown(&error));
+        assert!(bench.told.committed() > began, "{name}: nothing was kept");
+        assert!(bench.rejects(name).is_empty(), "{name}");
+        bench.sandbox.faults().clear();
+        let finished = run().await.unwrap();
+        let end = (finished.exit_code, finished.tally.accepted);
+        assert_eq!(end, (0, 250), "{name}");
+        if name == "backup" {
+            bench.assert_archived(&finished, &[], "resumed").await;
+        }
+    }
+    bench.assert_equal("Copy", &[], "resumed");
+    bench.sandbox.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broken_server_ends_both_verbs_as_exhausted_and_a_resume_finishes() {
     for workers in [1, 4] {
-        let mut bench = Bench::with(250, workers).await;
-        let archive = bench.archive().await;
-        bench.patience = Duration::from_millis(250);
-        for (kind, name) in [(PAGES, "backup"), (BATCHES, "Copy")] {
-            // Something is done, then nothing works any more.
-            let began = bench.told.committed();
-            let path = bench.sandbox.faults().clone();
-            at_request(
-                &bench.sandbox,
-                kind,
-                if name == "backup" { 4 } else { 3 },
-                move || {
-                    path.add(Rule::any(When::Always, status(500)));
-                },
-            );
-            let outcome = match name {
-                "backup" => bench.back_up().await,
-                _ => bench.restore(&archive, "Copy").await,
-            };
-            let error = outcome.unwrap_err();
-            assert_eq!(error.kind(), Kind::Exhausted, "{}", shown(&error));
-            assert!(
-                error.hint().unwrap().contains("jobs resume"),
-                "{}",
-                shown(&error)
-            );
-            assert!(bench.told.committed() > began, "{name}: nothing was kept");
-            assert!(bench.rejects(name).is_empty(), "{name}");
-            bench.sandbox.faults().clear();
-            let finished = match name {
-                "backup" => bench.back_up().await,
-                _ => bench.restore(&archive, "Copy").await,
-            };
-            let finished = finished.unwrap();
-            assert_eq!(
-                (finished.exit_code, finished.tally.accepted),
-                (0, 250),
-                "{name}"
-            );
-            if name == "backup" {
-                bench.assert_archived(&finished, &[], "resumed").await;
-            }
-        }
-        bench.assert_equal("Copy", &[], "resumed");
-        bench.sandbox.stop().await;
+        let broken = |bench: &Bench, kind, name: &str| {
+            let faults = bench.sandbox.faults().clone();
+            let number = if name == "backup" { 4 } else { 3 };
+            at_request(&bench.sandbox, kind, number, move || {
+                faults.add(Rule::any(When::Always, status(500)));
+            });
+        };
+        let bench = Bench::with(250, workers).await;
+        ends_exhausted_and_is_resumed(bench, Wire::Rest, broken).await;
     }
 }
 
@@ -103,33 +101,35 @@ async fn a_server_that_is_not_there_ends_as_exhausted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_is_withdrawn_in_the_middle_ends_the_run_and_what_is_done_is_kept() {
-    let settings = Settings {
-        api_key: Some("sesame".to_owned()),
-        ..Settings::default()
-    };
-    let bench = Bench::empty(settings, 1).await;
-    bench.sandbox.store().fill("Article", 250, 4, 1);
-    let archive = bench.archive().await;
-    let rules = [PAGES, BATCHES].map(|kind| bench.strike(kind, When::Nth(3..=3), status(401)));
-    for error in [
-        bench.back_up().await.unwrap_err(),
-        bench.restore(&archive, "Copy").await.unwrap_err(),
-    ] {
-        assert_eq!(error.kind(), Kind::Unauthorised, "{}", shown(&error));
-        assert!(
-            error.kept().unwrap().starts_with("100 of 250"),
-            "{}",
-            shown(&error)
-        );
-        assert!(!shown(&error).contains("sesame"));
+    // The first call of a run over gRPC is one of comparison.
+    for (wire, number) in [(Wire::Rest, 3), (Wire::Grpc, 4)] {
+        let settings = Settings {
+            api_key: Some("sesame".to_owned()),
+            ..Settings::default()
+        };
+        let bench = wire.over(Bench::empty(settings, 1).await);
+        bench.sandbox.store().fill("Article", 250, 4, 1);
+        let archive = bench.archive().await;
+        let withdrawn = When::Nth(number..=number);
+        let strike = |kind| bench.strike(kind, withdrawn.clone(), status(401));
+        let rules = wire.kinds().map(strike);
+        for error in [
+            bench.back_up().await.unwrap_err(),
+            bench.restore(&archive, "Copy").await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), Kind::Unauthorised, "{}", shown(&error));
+            let kept = error.kept().unwrap();
+            assert!(kept.starts_with("100 of 250"), "{}", shown(&error));
+            assert!(!shown(&error).contains("sesame"));
+        }
+        assert_eq!(rules.map(|rule| bench.struck(rule)), [1, 1]);
+        assert_eq!(bench.told.retries(), [], "a refused key is not tried again");
+        let saved = bench.back_up().await.unwrap();
+        let back = bench.restore(&archive, "Copy").await.unwrap();
+        assert_eq!((saved.tally.accepted, back.tally.accepted), (250, 250));
+        bench.assert_equal("Copy", &[], "with the key again");
+        bench.sandbox.stop().await;
     }
-    assert_eq!(rules.map(|rule| bench.struck(rule)), [1, 1]);
-    assert_eq!(bench.told.retries(), [], "a refused key is not tried again");
-    let saved = bench.back_up().await.unwrap();
-    let back = bench.restore(&archive, "Copy").await.unwrap();
-    assert_eq!((saved.tally.accepted, back.tally.accepted), (250, 250));
-    bench.assert_equal("Copy", &[], "with the key again");
-    bench.sandbox.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

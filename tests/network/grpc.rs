@@ -1,4 +1,4 @@
-//! The same faults over gRPC: whatever happens to a call, the job ends like a clean one, or stops and is resumed.
+//! What is of gRPC alone: it is not there, its messages are too long, its replies make no sense.
 
 use std::time::Duration;
 
@@ -11,231 +11,22 @@ use elysiactl::weaviate::Transport;
 use uuid::Uuid;
 
 use crate::bench::{BATCHES, Bench, CALLS, PAGES, SEARCHES, sample, shown, status};
+use crate::ends::ends_exhausted_and_is_resumed;
 use crate::middleman::{bytes, endless, framed, put_between, with_status};
+use crate::passing::Wire;
 use crate::tunnel::Tunnel;
 
 /// Long enough for a reply that comes, short enough to be waited for when none comes.
-const SHORT: Duration = Duration::from_millis(400);
-
-/// Name, calls that are struck, fault, and what the retry must say; `None` if none is needed.
-type Case = (&'static str, When, fn() -> Fault, Option<&'static str>);
-
-fn page_of_html(status: u16) -> Fault {
-    Fault::Proxy {
-        status,
-        body: "<html>try again</html>".to_owned(),
-    }
-}
-
-const CASES: [Case; 17] = [
-    (
-        "reset before",
-        When::Nth(3..=4),
-        || Fault::ResetBefore,
-        Some("not available"),
-    ),
-    (
-        "reset after",
-        When::Nth(3..=4),
-        || Fault::ResetAfter,
-        Some("not available"),
-    ),
-    (
-        "reset often",
-        When::Every(2),
-        || Fault::ResetAfter,
-        Some("not available"),
-    ),
-    (
-        "cut at once",
-        When::Nth(1..=2),
-        || Fault::Truncate(0),
-        Some(""),
-    ),
-    (
-        "cut later",
-        When::Nth(3..=4),
-        || Fault::Truncate(700),
-        Some(""),
-    ),
-    ("UNKNOWN", When::Nth(3..=4), || status(500), Some("failed")),
-    (
-        "UNAVAILABLE",
-        When::Nth(2..=6),
-        || status(503),
-        Some("not available"),
-    ),
-    (
-        "DEADLINE_EXCEEDED",
-        When::Nth(3..=3),
-        || status(504),
-        Some("not available"),
-    ),
-    (
-        "RESOURCE_EXHAUSTED",
-        When::Nth(1..=2),
-        || status(429),
-        Some("not available"),
-    ),
-    (
-        "empty before",
-        When::Nth(2..=3),
-        || Fault::EmptyBefore,
-        Some(""),
-    ),
-    (
-        "empty after",
-        When::Nth(2..=3),
-        || Fault::EmptyAfter,
-        Some(""),
-    ),
-    (
-        "a page of HTML",
-        When::Nth(2..=3),
-        || page_of_html(200),
-        Some(""),
-    ),
-    (
-        "a proxy's 502",
-        When::Nth(2..=3),
-        || page_of_html(502),
-        Some(""),
-    ),
-    (
-        "stall",
-        When::Nth(3..=3),
-        || Fault::Stall(None),
-        Some("timed out"),
-    ),
-    (
-        "slow",
-        When::Nth(3..=3),
-        || Fault::Slow {
-            latency: Duration::from_millis(20),
-            bytes_per_second: Some(200_000),
-        },
-        None,
-    ),
-    (
-        "restart",
-        When::Nth(3..=3),
-        || Fault::Restart(Duration::from_millis(20)),
-        Some(""),
-    ),
-    ("short pages", When::Always, || Fault::ShortPage(7), None),
-];
-
-fn assert_told(bench: &Bench, why: Option<&str>, what: &str) {
-    let retries = bench.told.retries();
-    match why {
-        None => assert!(retries.is_empty(), "{what}: {retries:?}"),
-        Some(why) => assert!(
-            retries.iter().any(|(_, message)| message.contains(why)),
-            "{what}: no retry says `{why}`: {retries:?}"
-        ),
-    }
-    assert_eq!(bench.told.warnings(), Vec::<String>::new(), "{what}");
-}
-
-async fn back_up_under(case: &Case, workers: u32) {
-    let (name, when, fault, why) = case;
-    let what = format!("{name} with {workers} workers");
-    let mut bench = Bench::with(400, workers).await.over_grpc();
-    bench.time_out = SHORT;
-    let rule = bench.strike(SEARCHES, when.clone(), fault());
-    let saved = bench.back_up().await;
-    let saved = saved.unwrap_or_else(|error| panic!("{what}: {}", shown(&error)));
-    assert!(bench.struck(rule) > 0, "{what}: nothing was struck");
-    assert_eq!(
-        bench.sandbox.count(PAGES.0, PAGES.1),
-        0,
-        "{what}: pages over REST"
-    );
-    let end = (saved.exit_code, saved.tally.accepted, saved.tally.rejected);
-    assert_eq!(end, (0, 400, 0), "{what}");
-    assert_told(&bench, *why, &what);
-    bench.assert_archived(&saved, &[], &what).await;
-    bench.sandbox.stop().await;
-}
-
-async fn restore_under(case: &Case, workers: u32) {
-    let (name, when, fault, why) = case;
-    let what = format!("{name} with {workers} workers");
-    let mut bench = Bench::with(400, workers).await.over_grpc();
-    bench.batch_size = 20;
-    let archive = bench.archive().await;
-    bench.batch_size = 50;
-    bench.time_out = SHORT;
-    let before = bench.sandbox.count(BATCHES.0, BATCHES.1);
-    let rule = bench.strike(CALLS, when.clone(), fault());
-    let back = bench.restore(&archive, "Copy").await;
-    let back = back.unwrap_or_else(|error| panic!("{what}: {}", shown(&error)));
-    assert!(bench.struck(rule) > 0, "{what}: nothing was struck");
-    assert_eq!(
-        bench.sandbox.count(BATCHES.0, BATCHES.1),
-        before,
-        "{what}: over REST"
-    );
-    let end = (back.exit_code, back.tally.accepted, back.tally.rejected);
-    assert_eq!(end, (0, 400, 0), "{what}");
-    assert_told(&bench, *why, &what);
-    bench.assert_equal("Copy", &[], &what);
-    bench.sandbox.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_over_grpc_that_meets_a_passing_fault_ends_like_a_clean_one() {
-    for case in &CASES {
-        for workers in [1, 4] {
-            back_up_under(case, workers).await;
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restore_over_grpc_that_meets_a_passing_fault_ends_like_a_clean_one() {
-    for case in CASES.iter().filter(|case| case.0 != "short pages") {
-        for workers in [1, 4] {
-            restore_under(case, workers).await;
-        }
-    }
-}
+pub const SHORT: Duration = Duration::from_millis(400);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn grpc_that_is_gone_in_the_middle_ends_both_verbs_as_exhausted_and_a_resume_finishes() {
     for (workers, fault) in [(1, status(503)), (4, Fault::ResetBefore)] {
-        let mut bench = Bench::with(250, workers).await.over_grpc();
-        let archive = bench.archive().await;
-        bench.patience = Duration::from_millis(250);
-        for (kind, name) in [(SEARCHES, "backup"), (CALLS, "Copy")] {
-            let began = bench.told.committed();
+        let bench = Bench::with(250, workers).await.over_grpc();
+        let gone = |bench: &Bench, kind, _: &str| {
             bench.strike(kind, When::Nth(4..=u64::MAX), fault.clone());
-            let run = async || match name {
-                "backup" => bench.back_up().await,
-                _ => bench.restore(&archive, "Copy").await,
-            };
-            let error = run().await.unwrap_err();
-            assert_eq!(error.kind(), Kind::Exhausted, "{}", shown(&error));
-            assert!(
-                error.hint().unwrap().contains("jobs resume"),
-                "{}",
-                shown(&error)
-            );
-            assert!(bench.told.committed() > began, "{name}: nothing was kept");
-            assert!(bench.rejects(name).is_empty(), "{name}");
-            bench.sandbox.faults().clear();
-            let finished = run().await.unwrap();
-            assert_eq!(
-                (finished.exit_code, finished.tally.accepted),
-                (0, 250),
-                "{name}"
-            );
-            if name == "backup" {
-                bench.assert_archived(&finished, &[], "resumed").await;
-            }
-        }
-        bench.assert_equal("Copy", &[], "resumed");
-        bench.sandbox.stop().await;
+        };
+        ends_exhausted_and_is_resumed(bench, Wire::Grpc, gone).await;
     }
 }
 
@@ -411,36 +202,6 @@ async fn unreadable_objects_are_passed_over_and_named_and_nothing_else_is_lost()
             .await;
         bench.sandbox.stop().await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_key_ends_the_run_and_what_is_done_is_kept() {
-    let settings = Settings {
-        api_key: Some("sesame".to_owned()),
-        ..Settings::default()
-    };
-    let bench = Bench::empty(settings, 1).await.over_grpc();
-    bench.sandbox.store().fill("Article", 250, 4, 1);
-    let archive = bench.archive().await;
-    let rules = [SEARCHES, CALLS].map(|kind| bench.strike(kind, When::Nth(4..=4), status(401)));
-    for error in [
-        bench.back_up().await.unwrap_err(),
-        bench.restore(&archive, "Copy").await.unwrap_err(),
-    ] {
-        assert_eq!(error.kind(), Kind::Unauthorised, "{}", shown(&error));
-        assert!(
-            error.kept().unwrap().starts_with("100 of 250"),
-            "{}",
-            shown(&error)
-        );
-        assert!(!shown(&error).contains("sesame"));
-    }
-    assert_eq!(rules.map(|rule| bench.struck(rule)), [1, 1]);
-    assert_eq!(bench.told.retries(), [], "a refused key is not tried again");
-    let saved = bench.back_up().await.unwrap();
-    let back = bench.restore(&archive, "Copy").await.unwrap();
-    assert_eq!((saved.tally.accepted, back.tally.accepted), (250, 250));
-    bench.assert_equal("Copy", &[], "with the key again");
 }
 
 type Lie = fn() -> Response<Body>;

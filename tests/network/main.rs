@@ -11,6 +11,7 @@ mod hostile;
 mod lives;
 mod loading;
 mod middleman;
+mod passing;
 mod refused;
 mod sweep;
 mod transient;

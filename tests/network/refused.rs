@@ -68,6 +68,23 @@ async fn an_object_that_is_refused_is_named_and_the_others_are_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_module_that_panics_over_an_object_does_not_take_its_neighbours_with_it() {
+    for over_grpc in [false, true] {
+        let bench = Bench::with(250, 2).await;
+        let bench = if over_grpc { bench.over_grpc() } else { bench };
+        let archive = bench.archive().await;
+        let ids = bench.ids();
+        for index in [3, 130, 131] {
+            let faults = bench.sandbox.faults();
+            faults.doom_object(ids[index], Doom::Panics);
+        }
+        assert_refused(&bench, &archive, &[3, 130, 131], Doom::PANIC).await;
+        assert_eq!(bench.sandbox.store().count("Copy"), 247);
+        bench.sandbox.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_object_reported_as_failed_but_stored_is_named_as_such() {
     let bench = Bench::with(120, 1).await;
     let archive = bench.archive().await;

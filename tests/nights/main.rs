@@ -193,10 +193,10 @@ fn a_night_that_is_interrupted_at_every_turn_comes_to_its_end() {
     let world = World::with(OBJECTS);
     let mut codes = Vec::new();
     // Each run sees the server for so many requests, then it is gone for good. A comparison begins again each time: it
-    // needs a little more than the twelve requests that bring a backup forward.
+    // needs a little more than the requests that bring a backup forward.
     for run in 0.. {
         assert!(run < 30, "the night is stuck: {codes:?}");
-        let rule = Rule::any(When::Nth(16..=u64::MAX), Fault::ResetBefore);
+        let rule = Rule::any(When::Nth(20..=u64::MAX), Fault::ResetBefore);
         world.sandbox.faults().add(rule);
         let ended = world.run(&format!("{CRON} --retry-for 1ms"));
         world.sandbox.faults().clear();

@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 
 mod pty;
+pub mod words;
 
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;

@@ -148,6 +148,9 @@ pub(super) struct Run {
     gave_up: Arc<Notify>,
 }
 
+/// Ten refreshes of a lease.
+const SILENCE: Duration = Duration::from_mins(5);
+
 /// The engine keeps the grace itself; what is not the engine's is given up this much later.
 const AFTER_GRACE: Duration = Duration::from_secs(1);
 
@@ -221,6 +224,7 @@ impl Run {
             store: connect::journal_store(&self.environment)?,
             unfinished: unfinished(resume),
             resume_within: Duration::from_secs(24 * 3600),
+            silence: SILENCE,
             is_dry_run: self.is_dry_run(),
             reporter: self.screen.clone(),
             policy: Policy {
@@ -250,6 +254,7 @@ impl Run {
             store: connect::journal_store(&self.environment)?,
             unfinished: Unfinished::Refuse,
             resume_within: Duration::from_secs(24 * 3600),
+            silence: SILENCE,
             is_dry_run: self.is_dry_run(),
             reporter: self.screen.clone(),
             policy: Policy {

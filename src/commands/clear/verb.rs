@@ -16,6 +16,8 @@ pub(super) struct Clear<'a> {
     pub(super) has_sleepers: bool,
     /// How ids are read.
     pub(super) read_plan: ReadPlan,
+    /// How many objects each tenant held when this run began.
+    pub(super) counts: Vec<(Tenant, u64)>,
     pub(super) remake: Remake,
 }
 
@@ -138,7 +140,9 @@ impl Verb for Clear<'_> {
             return Err(another_life(&self.request, &self.state));
         }
         let eraser = CollectionEraser::new(self.client.clone(), self.request.collection.clone());
-        Ok((IdSource::new(self.source(job, self.read_plan)), eraser))
+        let source = self.source(job, self.read_plan);
+        let source = source.counted(self.counts.iter().cloned());
+        Ok((IdSource::new(source), eraser))
     }
 
     async fn finish(&self, number: u32, job: &Job) -> Result<Option<Facts>> {

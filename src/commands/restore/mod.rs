@@ -1,6 +1,7 @@
 //! `col restore`: an archive becomes a collection.
 
 mod again;
+mod create;
 mod fit;
 mod lengths;
 mod part;

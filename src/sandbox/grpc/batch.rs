@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 
 use super::super::batch;
 use super::super::call::Call;
+use super::super::faults::Doom;
 use super::super::incoming::{Incoming, Prepared};
 use super::super::references;
 use super::super::reply::Reply;
@@ -42,6 +43,12 @@ pub(super) fn objects(call: &Call<'_>, objects: &[BatchObject]) -> Result<Failur
             (*at, sent, incoming, prepared)
         })
         .collect();
+    let ids = checked.iter().map(|(_, _, incoming, _)| incoming.id);
+    if call.faults.panics(ids) {
+        let failed = checked.iter().map(|(at, ..)| (*at, Doom::PANIC.to_owned()));
+        failures.extend(failed);
+        return Ok(failures);
+    }
     for (at, sent, incoming, prepared) in checked {
         let outcome = store(call, &mut data, sent, &incoming, prepared);
         failures.extend(outcome.err().map(|text| (at, text)));

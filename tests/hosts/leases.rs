@@ -1,18 +1,19 @@
-//! Hosts that share a destination and nothing else: one keeps off while another is at work, and what a lost one left goes.
+//! One keeps off while another is at work, and what a lost one left goes.
 
+use elysiactl::sandbox::{Fault, Rule, When};
 use serde_json::{Value, json};
 
+use crate::program::words::named;
 use crate::program::{Moment, World};
-use crate::words::named;
 
-const PAGES: (&str, &str) = ("GET", "/v1/objects?class=Article&limit=40");
-const BACKUP: &str = "col backup Article -o out --batch-size 40 --workers 1";
-const ELSEWHERE: &str =
+pub const PAGES: (&str, &str) = ("GET", "/v1/objects?class=Article&limit=40");
+pub const BACKUP: &str = "col backup Article -o out --batch-size 40 --workers 1";
+pub const ELSEWHERE: &str =
     "col backup Article -o out --batch-size 40 --workers 1 --state-dir elsewhere";
-const LONG_AGO: &str = "2026-01-02T03:04:05Z";
+pub const LONG_AGO: &str = "2026-01-02T03:04:05Z";
 
 /// The text with the numbers and times of a lease by their names.
-fn told(world: &World, text: &str) -> String {
+pub fn told(world: &World, text: &str) -> String {
     let mut text = named(world, text);
     for lease in leases(world) {
         for (field, name) in [("heartbeat", "TIME"), ("host", "HOST"), ("job", "JOB")] {
@@ -23,13 +24,13 @@ fn told(world: &World, text: &str) -> String {
     text
 }
 
-fn lease_names(world: &World) -> Vec<String> {
+pub fn lease_names(world: &World) -> Vec<String> {
     let mut names = world.hidden("out");
     names.retain(|name| name.ends_with(".lease"));
     names
 }
 
-fn leases(world: &World) -> Vec<Value> {
+pub fn leases(world: &World) -> Vec<Value> {
     let text = |name: &String| std::fs::read(world.path().join("out").join(name)).unwrap();
     let leases = lease_names(world);
     let parsed = leases
@@ -39,7 +40,7 @@ fn leases(world: &World) -> Vec<Value> {
 }
 
 /// Changes what the only lease says.
-fn write_lease(world: &World, changes: &[(&str, Value)]) {
+pub fn write_lease(world: &World, changes: &[(&str, Value)]) {
     let [name] = lease_names(world).try_into().unwrap();
     let [mut lease] = leases(world).try_into().unwrap();
     for (field, value) in changes {
@@ -49,7 +50,7 @@ fn write_lease(world: &World, changes: &[(&str, Value)]) {
 }
 
 /// What is left of a backup that was killed on a host whose state directory is gone.
-fn lost(words: &str, page: u64) -> World {
+pub fn lost(words: &str, page: u64) -> World {
     let world = World::with(230);
     let ended = world.run_killed(words, page, PAGES, Moment::Before);
     assert_eq!(ended.signal, Some(9), "{ended:#?}");
@@ -59,7 +60,7 @@ fn lost(words: &str, page: u64) -> World {
 }
 
 /// Killed on a host of which nothing can be asked.
-fn from_elsewhere(heartbeat: &str) -> [(&'static str, Value); 3] {
+pub fn from_elsewhere(heartbeat: &str) -> [(&'static str, Value); 3] {
     [
         ("host", json!("lost-pod")),
         ("among", json!("another boot")),
@@ -77,7 +78,7 @@ fn a_second_host_is_refused_while_the_first_is_at_work_and_leaves_nothing() {
     assert_eq!(
         told(&world, &second.stderr[error..]),
         "error: `Article` is being backed up into `out` by job JOB, process PID on HOST, last heard of at TIME\n  \
-         hint: wait until that run is over; after five minutes of silence it counts as dead and what it left is removed\n"
+         hint: wait until that run is over, or stop it\n"
     );
     assert_eq!((before.len(), &before), (2, &world.hidden("out")));
     let jobs = world.run("jobs ls --state-dir elsewhere --json").with(0);
@@ -122,16 +123,6 @@ fn what_a_lost_host_left_is_swept_with_a_warning_once_it_was_silent() {
         assert_eq!(world.hidden("out"), [""; 0]);
         assert_eq!(world.archives("out").len(), 1);
     }
-}
-
-#[test]
-fn a_host_that_was_heard_of_just_now_is_not_swept() {
-    let world = lost(BACKUP, 3);
-    let now = jiff::Timestamp::now().to_string();
-    write_lease(&world, &from_elsewhere(&now));
-    let left = world.hidden("out");
-    world.run(BACKUP).with(11);
-    assert_eq!((left, world.jobs().len()), (world.hidden("out"), 0));
 }
 
 #[test]
@@ -219,4 +210,76 @@ fn a_lease_that_cannot_be_read_is_named_and_left_alone() {
         "`out/.Article.0a1b2c3d.lease` is not a lease that this version can read; it is left alone";
     assert!(ended.stderr.contains(warning), "{ended:#?}");
     assert_eq!(world.hidden("out"), [".Article.0a1b2c3d.lease"]);
+}
+
+/// All begin at once, and none of them comes to its end before the others have looked.
+#[test]
+fn of_several_that_begin_at_once_one_goes_on() {
+    for _ in 0..5 {
+        let world = World::with(230);
+        let stall = Rule::new(PAGES.0, PAGES.1, When::Always, Fault::Stall(None));
+        world.sandbox.faults().add(stall);
+        let (over, ended) = std::sync::mpsc::channel();
+        for host in 0..4 {
+            let running = world.start(&format!("{BACKUP} --state-dir host{host}"));
+            let over = over.clone();
+            std::thread::spawn(move || over.send(running.wait()));
+        }
+        for _ in 0..3 {
+            let loser = ended.recv().unwrap().with(11);
+            assert!(
+                loser
+                    .stderr
+                    .contains("is being backed up into `out` by job ")
+            );
+        }
+        world.sandbox.faults().clear();
+        ended.recv().unwrap().with(0);
+        assert_eq!(
+            (world.archives("out").len(), world.hidden("out").len()),
+            (1, 0)
+        );
+    }
+}
+
+/// As one that was suspended for longer than the time of silence: another has swept what it was writing.
+#[test]
+fn a_run_that_was_taken_for_dead_does_not_go_on_and_its_job_is_begun_anew() {
+    for format in ["json", "jsonl"] {
+        let words = format!("{BACKUP} --format {format}");
+        let world = World::with(230);
+        let suspended = world.start_held(&words, 3, PAGES);
+        // What is being written this very moment is not listed a moment later.
+        let mut swept = world.hidden("out");
+        swept.retain(|name| name.ends_with(".lease") || name.ends_with(".partial"));
+        for name in swept {
+            let out = world.path().join("out");
+            std::fs::rename(out.join(&name), world.path().join(name)).unwrap();
+        }
+        world.run(&format!("{words} --state-dir elsewhere")).with(0);
+        let [other] = world.archives("out").try_into().unwrap();
+        world.sandbox.faults().clear();
+        let ended = suspended.wait().with(11);
+        let error = ended.stderr.find("error: ").unwrap();
+        assert_eq!(
+            &ended.stderr[error..],
+            "error: another run has taken `out` over: it heard nothing of this one for too long\n  \
+             kept: nothing: the unfinished archive was removed\n  \
+             hint: --resume begins anew once that run is over\n"
+        );
+        assert_eq!(
+            (world.archives("out"), world.hidden("out")),
+            (vec![other], vec![])
+        );
+        let job = world.unfinished().unwrap();
+        let ended = world.run(&format!("{words} --resume")).with(0);
+        let warning = format!(
+            "warning: another run took job {job} for dead and removed its unfinished archive; the backup begins anew\n"
+        );
+        assert!(ended.stderr.contains(&warning), "{ended:#?}");
+        assert_eq!(
+            (world.archives("out").len(), world.hidden("out").len()),
+            (2, 0)
+        );
+    }
 }

@@ -3,6 +3,9 @@
 //! What is needed to make it again is kept in plain files before anything is deleted. It is deleted only while it is
 //! the one that was looked at, and what appears in the gap and is not ours is never deleted.
 
+mod again;
+mod whose;
+
 use std::sync::Arc;
 
 use super::kept::{Kept, active};
@@ -15,6 +18,8 @@ use crate::retry::Policy;
 use crate::weaviate::{
     Client, Collection, Incarnation, TenantState, TenantStatus, creatable, definitions_match,
 };
+pub(super) use again::create;
+use whose::{Shape, Whose};
 
 /// Noted in the job's summary once the old collection is known to be gone: no later one is the old one.
 const DELETED: &str = "deleted";
@@ -26,17 +31,6 @@ pub(super) struct Remake {
     pub client: Arc<Client>,
     pub name: CollectionName,
     pub folder: Arc<JobFolder>,
-}
-
-/// Whose a collection is that bears the name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Whose {
-    /// The one that was looked at.
-    Old,
-    /// Made by this job, or by somebody else in the same way: it is what the job comes to, as far as it goes.
-    Ours,
-    /// It must not be touched.
-    Strangers,
 }
 
 impl Remake {
@@ -203,81 +197,6 @@ impl Remake {
         }
     }
 
-    async fn whose(&self, kept: &Kept, found: &Definition) -> Result<Whose> {
-        let now = Incarnation::of(&self.client, &self.name, found).await?;
-        let extra = self.folder.state()?.extra;
-        if !kept.incarnation.shards.is_empty() && !now.shards.is_empty() {
-            if kept.incarnation.shards == now.shards {
-                return Ok(Whose::Old);
-            }
-            if extra.get(MADE).is_some_and(|made| *made == now.to_text()) {
-                return Ok(Whose::Ours);
-            }
-        } else if !extra.contains_key(DELETED) {
-            if self.is_the_old_one(kept, found).await? {
-                return Ok(Whose::Old);
-            }
-            if self.has_sleeping_tenants(found).await? {
-                // Nobody can tell what is in them.
-                return Ok(Whose::Strangers);
-            }
-        }
-        let is_ours = self.shape(kept, found)? != Shape::Other && self.is_empty(found).await?;
-        Ok(if is_ours {
-            Whose::Ours
-        } else {
-            Whose::Strangers
-        })
-    }
-
-    /// Where shards say nothing: some object must be there that was there when the job began. A collection without
-    /// any is the old one as long as this job has not asked for its deletion.
-    async fn is_the_old_one(&self, kept: &Kept, found: &Definition) -> Result<bool> {
-        match kept.witnesses.is_empty() {
-            false => kept.witnesses.is_any_there(&self.client, &self.name).await,
-            true => Ok(!self.owes(kept)? && self.shape(kept, found)? == Shape::Equal),
-        }
-    }
-
-    /// False if it is known to be another collection than the one that was looked at.
-    pub async fn has_the_old_shards(&self) -> Result<bool> {
-        match self.client.collection(&self.name).await? {
-            Collection::Found(found) => {
-                let now = Incarnation::of(&self.client, &self.name, &found).await?;
-                Ok(self.kept()?.incarnation.may_equal(&now))
-            }
-            _ => Ok(false),
-        }
-    }
-
-    async fn has_sleeping_tenants(&self, found: &Definition) -> Result<bool> {
-        Ok(found.has_tenants()? && {
-            let tenants = self.client.tenants(&self.name).await?;
-            tenants
-                .iter()
-                .any(|tenant| tenant.status != TenantStatus::Hot)
-        })
-    }
-
-    async fn is_empty(&self, found: &Definition) -> Result<bool> {
-        let tenants = match found.has_tenants()? {
-            true => active(&self.client.tenants(&self.name).await?),
-            false => vec![Tenant::NONE],
-        };
-        Ok(self.client.count_in(&self.name, &tenants).await? == 0)
-    }
-
-    fn shape(&self, kept: &Kept, found: &Definition) -> Result<Shape> {
-        if definitions_match(&kept.definition, found)?.is_empty() {
-            return Ok(Shape::Equal);
-        }
-        let creatable = creatable(&kept.definition)?;
-        let half = Definition::parse(creatable.create.to_string())?;
-        let is_half =
-            creatable.then_update.is_some() && definitions_match(&half, found)?.is_empty();
-        Ok(if is_half { Shape::Half } else { Shape::Other })
-    }
-
     /// The error for a collection that appeared in the gap.
     pub fn somebody_elses(&self) -> Error {
         let path = self.folder.path().join("definition.json");
@@ -299,108 +218,6 @@ impl Remake {
             })
             .map(drop)
     }
-
-    async fn create_again(&self, kept: &Kept) -> Result<Facts> {
-        self.note(DELETED, "yes")?;
-        let made = match create(&self.client, &kept.definition).await {
-            Ok(made) => made,
-            Err(error) if error.is_transient() => return Err(error),
-            // The reply of an earlier try may have been lost, or a live writer was faster.
-            Err(error) => match self.client.collection(&self.name).await? {
-                Collection::Found(found) => match self.whose(kept, &found).await? {
-                    Whose::Ours => return self.finish(kept, found).await,
-                    _ => return Err(self.somebody_elses()),
-                },
-                Collection::Alias(_) => return Err(self.somebody_elses()),
-                Collection::Missing => return Err(self.gone(error)),
-            },
-        };
-        let incarnation = Incarnation::of(&self.client, &self.name, &made).await?;
-        self.note(MADE, &incarnation.to_text())?;
-        self.finish(kept, made).await
-    }
-
-    /// The server took the definition when it was proven, and does not any more.
-    fn gone(&self, error: Error) -> Error {
-        let path = self.folder.path().join("definition.json");
-        error
-            .within(format!("`{}` is deleted and cannot be created again now", self.name))
-            .with_kept(format!("its definition is in `{}`", path.display()))
-            .with_hint("remove what the server objects to; then `elysiactl jobs resume` or `jobs cancel` creates it again")
-    }
-
-    /// What is missing of the definition, tenants with their states, flags, the new incarnation; then nothing is owed.
-    async fn finish(&self, kept: &Kept, made: Definition) -> Result<Facts> {
-        let creatable = creatable(&kept.definition)?;
-        let made = match (&creatable.then_update, self.shape(kept, &made)?) {
-            (Some(update), Shape::Half) => {
-                self.client.update(&self.name, update).await?;
-                self.look().await?
-            }
-            _ => made,
-        };
-        for some in kept.tenants.chunks(1_000) {
-            self.client.create_tenants(&self.name, some).await?;
-        }
-        let wanted = kept.definition.value()?;
-        let mut update = creatable.then_update.unwrap_or(creatable.create);
-        if kept.definition.has_tenants()? {
-            if made.value()?.get("multiTenancyConfig") != wanted.get("multiTenancyConfig") {
-                update["multiTenancyConfig"] = wanted["multiTenancyConfig"].clone();
-                self.client.update(&self.name, &update).await?;
-            }
-            self.set_states(&kept.tenants).await?;
-        }
-        let incarnation = Incarnation::of(&self.client, &self.name, &made).await?;
-        let mut facts = Facts::from([("incarnation".into(), incarnation.to_text())]);
-        // Another release of the server may add to what it was given.
-        let differences = definitions_match(&kept.definition, &made)?;
-        facts.extend(
-            differences
-                .into_iter()
-                .next()
-                .map(|first| ("differs".into(), first)),
-        );
-        // Also one that an earlier run wrote down under another address of this server.
-        for owed in self
-            .folder
-            .obligations()?
-            .iter()
-            .filter(|it| is_dropped(it))
-        {
-            self.folder.discharge(owed)?;
-        }
-        Ok(facts)
-    }
-
-    async fn look(&self) -> Result<Definition> {
-        match self.client.collection(&self.name).await? {
-            Collection::Found(made) => Ok(made),
-            _ => Err(Error::transient(
-                "a collection is not there right after its creation",
-            )),
-        }
-    }
-
-    /// A tenant that was there already has kept its state, whatever the server said when asked to create it.
-    async fn set_states(&self, wanted: &[TenantState]) -> Result<()> {
-        let now = self.client.tenants(&self.name).await?;
-        let others: Vec<TenantState> = wanted
-            .iter()
-            .filter(|tenant| !now.contains(tenant))
-            .cloned()
-            .collect();
-        self.client.set_tenants(&self.name, &others).await
-    }
-}
-
-/// How a definition compares with the one that was kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
-    Equal,
-    /// Created, and not yet updated with what no creation takes.
-    Half,
-    Other,
 }
 
 /// True if the job of this folder has deleted a collection, or was about to, and has not made it again.
@@ -433,18 +250,4 @@ pub(super) fn still_there(name: &CollectionName) -> Error {
     Error::transient(format!(
         "collection `{name}` is still there after its deletion"
     ))
-}
-
-pub(super) async fn create(client: &Client, definition: &Definition) -> Result<Definition> {
-    let creatable = creatable(definition)?;
-    client.create(&creatable.create).await?;
-    if let Some(update) = &creatable.then_update {
-        client.update(&definition.name()?, update).await?;
-    }
-    match client.collection(&definition.name()?).await? {
-        Collection::Found(made) => Ok(made),
-        _ => Err(Error::transient(
-            "a collection is not there right after its creation",
-        )),
-    }
 }

@@ -1,6 +1,6 @@
 //! Comparing words: the parts that differ from run to run have names.
 
-use crate::program::{Ended, World};
+use super::{Ended, World};
 
 /// The text with the address as URL, the folder as DIR, and job ids as JOB.
 pub fn named(world: &World, text: &str) -> String {

@@ -1,0 +1,147 @@
+//! What was read against what is there: nothing that is older than the backup may be missing.
+
+use super::verb::{Backup, receipts};
+use super::*;
+
+impl Backup<'_> {
+    /// What the server says when everything is read: the count, and the definition if it changed.
+    pub(super) async fn look_again(&self) -> Result<Facts> {
+        let name = &self.request.collection;
+        let found = target::find(self.session, &self.client, name).await?;
+        let now = Incarnation::of(&self.client, name, &found.definition).await?;
+        let source = self.seen.filled_source(&self.client, name);
+        let policy = self.session.context().policy;
+        if !is_same_life(&policy, &self.state, &self.client, &now, &source).await? {
+            return Err(Error::new(
+                Kind::SourceRefused,
+                format!("collection `{name}` was deleted and created again while it was read"),
+            )
+            .with_hint("begin anew with --restart"));
+        }
+        let awake: Vec<Tenant> = self.awake().cloned().collect();
+        let count = self.client.count_in(name, &awake).await?;
+        let state = self.folder.state()?;
+        let uncounted = state.extra.get(UNCOUNTED).cloned().unwrap_or("0".into());
+        let mut facts = Facts::from([
+            ("after".into(), count.to_string()),
+            ("uncounted".into(), uncounted),
+        ]);
+        if !definitions_match(
+            &Definition::parse(self.folder.definition()?.unwrap_or_default())?,
+            &found.definition,
+        )?
+        .is_empty()
+        {
+            facts.insert(
+                "definition at end".into(),
+                found.definition.text().to_owned(),
+            );
+        }
+        match self.client.aliases(name).await {
+            Ok(aliases) => {
+                facts.insert("aliases".into(), serde_json::json!(aliases).to_string());
+            }
+            Err(error) if error.is_transient() => return Err(error),
+            // A key may not be allowed to list them.
+            Err(error) => self
+                .session
+                .warn(&format!("the aliases are not in the archive: {error}")),
+        }
+        Ok(facts)
+    }
+
+    pub(super) fn started_on_server(&self) -> Result<i64> {
+        match self
+            .state
+            .extra
+            .get("server time")
+            .and_then(|time| time.parse().ok())
+        {
+            Some(time) => Ok(time),
+            None => Ok(self.state.started_at()?.as_millisecond()),
+        }
+    }
+
+    /// A live id that is missing in the archive and is older than the backup is a loss; everything else came or went
+    /// while the backup ran.
+    pub(super) async fn account(&self, job: &Job) -> Result<Facts> {
+        let counts = [
+            job.tally.accepted + job.tally.rejected - self.woken_objects(job),
+            fact_number(job, "expected").unwrap_or(0),
+            fact_number(job, "after").unwrap_or(0),
+        ];
+        let is_counted = fact_number(job, "uncounted") == Some(0);
+        let is_complete = is_counted && counts.iter().all(|count| *count == counts[0]);
+        if !self.request.with_data || is_complete {
+            return Ok(Facts::new());
+        }
+        self.session.reporter.event(&Event::Stage {
+            doing: "compare ids, because the collection changed while it was read",
+        });
+        let archive = self.draft(job)?.sealed()?;
+        // As it is counted: what was read is not its own witness.
+        let source = self.source(self.seen.chosen.clone(), ReadPlan::PropertiesOverRest, &[]);
+        let rejects = census::read_rejected(&self.folder)?;
+        let policy = self.session.context().policy;
+        let started = self.started_on_server()?;
+        let census = census::compare(&policy, &source, &archive, &rejects, started).await?;
+        Ok(census.facts())
+    }
+
+    /// Objects of tenants that were woken: those were counted while they were awake.
+    fn woken_objects(&self, job: &Job) -> u64 {
+        let receipts = receipts(job).into_iter();
+        let tallies = receipts.flat_map(|receipt| &receipt.tenants);
+        tallies
+            .filter(|tally| self.seen.asleep.contains(&tally.tenant))
+            .map(|tally| tally.count)
+            .sum()
+    }
+
+    /// What belongs to the collection and cannot be in the archive.
+    pub(super) fn offloaded(&self) -> Option<String> {
+        let names = &self.seen.offloaded;
+        (self.request.with_data && !names.is_empty()).then(|| {
+            format!(
+                "{} offloaded tenants cannot be read and are not in the archive: {}",
+                names.len(),
+                names.join(", ")
+            )
+        })
+    }
+}
+
+pub(super) fn notes(job: &Job) -> Vec<String> {
+    let number = |name: &str| fact_number(job, name).unwrap_or(0);
+    let mut notes = Vec::new();
+    if job.tally.rejected > 0 {
+        notes.push(format!(
+            "{} objects could not be read; they are named in rejects.jsonl",
+            grouped(job.tally.rejected)
+        ));
+    }
+    if number("lost") > 0 {
+        notes.push(format!(
+            "{} objects older than the backup are not in the archive",
+            grouped(number("lost"))
+        ));
+    }
+    if number("added") > 0 {
+        notes.push(format!(
+            "{} objects were added while the backup ran and are not in the archive",
+            grouped(number("added"))
+        ));
+    }
+    if number("removed") > 0 {
+        notes.push(format!(
+            "{} objects were deleted while the backup ran and are in the archive",
+            grouped(number("removed"))
+        ));
+    }
+    if job.facts.contains_key("definition at end") {
+        notes.push(
+            "the definition changed while the backup ran; both are in the archive".to_owned(),
+        );
+    }
+    notes
+}
