@@ -168,8 +168,9 @@ pub trait Sink: Send + Sync + 'static {
     /// More objects than this in one page bring nothing.
     const MOST: u32 = 2_000;
 
-    /// The memory of a lane at work, as a multiple of a page: the page being written, those read ahead, the batch.
-    const FOOTPRINT: usize = 3;
+    /// The memory of a lane at work, as a multiple of a page: the page being written, the one read ahead, the batch, and the
+    /// batch before, which is being made durable.
+    const FOOTPRINT: usize = 4;
 
     /// Where the first batch begins, for a sink whose receipts have places: they are committed in the order of them.
     fn origin(&self) -> Option<u64> {

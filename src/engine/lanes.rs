@@ -29,7 +29,8 @@ pub(super) struct Shared<S: Source, K: Sink> {
     pub committer: Committer,
     pub ids: Arc<KeptIds>,
     pub brake: Brake,
-    pub pace: Pace,
+    /// As the last page of any lane has shaped it: a new lane begins with what the others have learned.
+    pace: Mutex<Pace>,
     /// Cancelled when no new work is to be taken, by a signal or because a lane failed.
     pub halt: CancellationToken,
     workers: AtomicUsize,
@@ -68,8 +69,22 @@ impl<S: Source, K: Sink> Shared<S, K> {
         self.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The size of pages that a new lane begins with.
+    pub fn learned_pace(&self) -> Pace {
+        self.pace
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// What a page has taught.
+    pub fn learn(&self, pace: &Pace) {
+        pace.clone_into(&mut self.pace.lock().unwrap_or_else(PoisonError::into_inner));
+        self.fit(pace.expected_bytes());
+    }
+
     /// Fewer lanes for large pages, so that all in flight stay within the budget, which is said; a chosen number is kept.
-    pub fn fit(&self, page_bytes: usize) {
+    fn fit(&self, page_bytes: usize) {
         if self.is_chosen {
             return;
         }
@@ -116,7 +131,12 @@ pub(super) async fn move_all<S: Source, K: Sink>(
         committer: committer.clone(),
         ids: ids.clone(),
         brake: Brake::new(&context.tuning),
-        pace: Pace::new(&context.tuning, workers, K::MOST, total),
+        pace: Mutex::new(Pace::new(
+            &context.tuning,
+            (workers, K::FOOTPRINT),
+            K::MOST,
+            total,
+        )),
         halt: context.stop.token().child_token(),
         context: context.clone(),
         workers: AtomicUsize::new(workers),

@@ -7,9 +7,11 @@ use crate::job::Tuning;
 use crate::pipe::{Budget, Page};
 
 /// All pages in flight together.
-const BYTES_IN_FLIGHT: usize = 32 << 20;
+const BYTES_IN_FLIGHT: usize = 48 << 20;
 /// Larger ones are not read faster, and take the memory and the caches of both sides.
-const PAGE_BYTES: usize = 2 << 20;
+const PAGE_BYTES: usize = 4 << 20;
+/// What a plan takes for a lane's size in pages.
+const USUAL_FOOTPRINT: usize = 4;
 /// Ids of one batch that fit one journal record.
 const FIRST_PAGE: u32 = 1_000;
 
@@ -37,13 +39,18 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// For `workers` lanes at once over about `total` objects, if nothing else was chosen at `most` so many in a page. A lane holds those read ahead, one being
-    /// written, its encoded form, and the batch before, which is being made durable.
-    pub fn new(tuning: &Tuning, workers: usize, most: u32, total: Option<u64>) -> Self {
+    /// For so many lanes at once, each as large as so many pages, over about `total` objects; at `most` so many objects in a
+    /// page, if nothing else was chosen.
+    pub fn new(
+        tuning: &Tuning,
+        (workers, footprint): (usize, usize),
+        most: u32,
+        total: Option<u64>,
+    ) -> Self {
         // Reading and writing take about as long as each other, but not at every page: a lane alone evens that out with one
         // page more, several lanes even each other out.
         let ahead = if workers <= 1 { 2 } else { 1 };
-        let pages = workers.max(1) * (ahead + 3);
+        let pages = workers.max(1) * (footprint + ahead - 1);
         let bytes = (in_flight(tuning) / pages).clamp(64 << 10, PAGE_BYTES);
         let least = match total {
             Some(total) if total < 1_000 => 100,
@@ -95,6 +102,11 @@ impl Pace {
             .min(self.objects.saturating_mul(2));
     }
 
+    /// The bytes that the next page may have; 0 before the first one was seen.
+    pub fn expected_bytes(&self) -> usize {
+        self.objects as usize * self.bytes_per_object.unwrap_or(0)
+    }
+
     /// Half of it; false if it is one object already.
     pub fn halve(&mut self) -> bool {
         let was = self.objects;
@@ -106,7 +118,7 @@ impl Pace {
 /// About how many objects the pages of a run will hold, for who only plans one.
 pub fn usual_page(tuning: &Tuning, most: u32, total: u64, bytes_per_object: u64) -> u64 {
     let workers = tuning.workers.unwrap_or(1) as usize;
-    let mut pace = Pace::new(tuning, workers, most, Some(total));
+    let mut pace = Pace::new(tuning, (workers, USUAL_FOOTPRINT), most, Some(total));
     // As often as it takes to grow from the first page to the largest.
     for _ in 0..2 {
         pace.saw_size(bytes_per_object as usize);
@@ -169,7 +181,7 @@ mod tests {
 
     #[test]
     fn pages_shrink_for_large_objects_and_a_given_size_is_the_upper_bound() {
-        let mut pace = Pace::new(&Tuning::default(), 4, 2_000, Some(1_000_000));
+        let mut pace = Pace::new(&Tuning::default(), (4, 4), 2_000, Some(1_000_000));
         pace.saw(&page(1_000, 1_000 * 1_000_000));
         assert!(pace.budget().objects <= 8, "{:?}", pace.budget());
         let mut given = Pace::new(
@@ -177,7 +189,7 @@ mod tests {
                 batch_size: Some(7),
                 ..Tuning::default()
             },
-            4,
+            (4, 4),
             2_000,
             None,
         );
@@ -188,7 +200,7 @@ mod tests {
     #[test]
     fn small_objects_come_in_pages_not_below_the_table() {
         for (total, least) in [(500, 100), (50_000, 500), (5_000_000, 1_000)] {
-            let mut pace = Pace::new(&Tuning::default(), 4, 2_000, Some(total));
+            let mut pace = Pace::new(&Tuning::default(), (4, 4), 2_000, Some(total));
             pace.saw(&page(1_000, 1_000 * 4_000));
             assert!(
                 pace.budget().objects >= least,
@@ -199,8 +211,16 @@ mod tests {
     }
 
     #[test]
+    fn a_first_page_that_was_too_large_is_not_what_lanes_are_counted_by() {
+        let mut pace = Pace::new(&Tuning::default(), (4, 4), 2_000, Some(20_000));
+        pace.saw(&page(1_000, 1_000 * 12_500));
+        let best = pace.budget().bytes;
+        assert!((best / 2..2 * best).contains(&pace.expected_bytes()));
+    }
+
+    #[test]
     fn after_halving_pages_grow_back() {
-        let mut pace = Pace::new(&Tuning::default(), 1, 2_000, None);
+        let mut pace = Pace::new(&Tuning::default(), (1, 4), 2_000, None);
         while pace.halve() {}
         assert_eq!(pace.budget().objects, 1);
         for _ in 0..12 {

@@ -31,7 +31,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub fn start<S: Source, K: Sink>(shared: &Arc<Shared<S, K>>, lane: &Lane) -> Self {
-        let (give, pages) = channel(shared.pace.ahead);
+        let (give, pages) = channel(shared.learned_pace().ahead);
         let (shared, lane, halt) = (shared.clone(), lane.clone(), shared.halt.clone());
         let task = tokio::spawn(async move { read_all(&shared, lane, &give).await });
         Reader {
@@ -55,7 +55,7 @@ async fn read_all<S: Source, K: Sink>(
     mut lane: Lane,
     give: &Sender<Result<Page>>,
 ) {
-    let (mut cursor, mut pace) = (lane.cursor.clone(), shared.pace.clone());
+    let (mut cursor, mut pace) = (lane.cursor.clone(), shared.learned_pace());
     // A place first, then the page: no more are held than there are places.
     while let Ok(place) = give.reserve().await {
         let read = read_and_cut(shared, &mut lane, &cursor, &mut pace).await;
@@ -128,7 +128,7 @@ async fn read<S: Source, K: Sink>(
         ));
     }
     pace.saw(&page);
-    shared.fit(page.bytes);
+    shared.learn(pace);
     tokio::time::sleep(shared.brake.after(&page)).await;
     Ok(page)
 }

@@ -306,8 +306,8 @@ impl Sink for CollectionSink {
     const INTENDS: bool = true;
     /// Two keep the server busy; a third one covers what lies between the requests of a lane.
     const WORKERS: u32 = 3;
-    /// A page becomes a request of about twice its size, and REST echoes all of it back.
-    const FOOTPRINT: usize = 6;
+    /// A page becomes a request of about twice its size, of which there are two, and REST echoes all of it back.
+    const FOOTPRINT: usize = 8;
 
     fn begin(&self, lane: &Lane) -> Batch {
         Batch::new(self.language(), lane.id, lane.seq)

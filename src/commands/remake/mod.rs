@@ -40,7 +40,7 @@ impl Remake {
                 Kind::JournalDamaged,
                 "the job has lost the definition of the collection",
             )
-            .with_hint("look for definition.json in the job folder")
+            .with_hint("put definition.json back into the job folder; while the collection is there, --restart begins anew")
         })
     }
 
