@@ -52,9 +52,9 @@ impl Appender {
 
     /// Appends the finished frame of a batch. The first frame of the file goes without the separator.
     pub(crate) fn append(&self, batch: &Batch) -> Result<Receipt> {
-        let mut hash = blake3::hash(&batch.ready);
+        let mut hash = blake3::hash(&batch.desk.ready);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut bytes = batch.ready.as_slice();
+        let mut bytes = batch.desk.ready.as_slice();
         if state.end == self.start && !bytes.is_empty() {
             bytes = &bytes[self.separator_length..];
             hash = blake3::hash(bytes);

@@ -17,8 +17,8 @@ use super::header::{Contents, Header};
 use super::sink::Batch;
 use super::trailer::{self, Ending, Frame, Hex, Trailer};
 use crate::error::{Error, Kind, Result};
-use crate::format::{Codec, Encoder};
-use crate::job::Receipt;
+use crate::format::Codec;
+use crate::job::{Lane, LaneId, Receipt};
 use crate::model::Definition;
 use crate::storage::{Handle, Storage};
 
@@ -289,11 +289,25 @@ pub(crate) struct Parts {
     unsynced: Mutex<Vec<Box<dyn Handle>>>,
 }
 
-/// A part under way.
+/// A part under way; its file comes to be with the first bytes.
 pub(crate) struct Part {
-    file: Box<dyn Handle>,
+    lane: LaneId,
+    seq: u64,
+    file: Option<Box<dyn Handle>>,
     length: u64,
     hasher: blake3::Hasher,
+}
+
+impl Part {
+    pub(crate) fn of(lane: &Lane) -> Self {
+        Part {
+            lane: lane.id,
+            seq: lane.seq,
+            file: None,
+            length: 0,
+            hasher: blake3::Hasher::new(),
+        }
+    }
 }
 
 impl Parts {
@@ -307,61 +321,53 @@ impl Parts {
         }
     }
 
-    pub(crate) fn take_ready(&self, encoder: &mut Encoder, ready: &mut Vec<u8>) {
-        ready.append(encoder.ready());
+    /// Writes what has gathered, if it is much.
+    pub(crate) fn drain(&self, part: &mut Part, ready: &mut Vec<u8>) -> Result<()> {
+        match ready.len() >= DRAIN {
+            true => self.write(part, ready),
+            false => Ok(()),
+        }
     }
 
-    /// Writes what has gathered, if it is much; says whether the part is full.
-    pub(crate) fn drain(&self, batch: &mut Batch) -> Result<bool> {
-        if batch.ready.len() >= DRAIN {
-            self.write(batch)?;
-        }
-        let written = batch.part.as_ref().map_or(0, |part| part.length);
-        Ok(written + batch.ready.len() as u64 >= self.part_bytes)
+    /// True if the part with what has gathered is as large as parts become.
+    pub(crate) fn is_full(&self, part: &Part, ready: &[u8]) -> bool {
+        part.length + ready.len() as u64 >= self.part_bytes
     }
 
     /// The bytes are given up only when they are written: a repetition writes them to the same place.
-    fn write(&self, batch: &mut Batch) -> Result<()> {
-        if batch.ready.is_empty() {
+    fn write(&self, part: &mut Part, ready: &mut Vec<u8>) -> Result<()> {
+        if ready.is_empty() {
             return Ok(());
         }
-        check_space(&*self.storage, batch.ready.len() as u64)?;
-        let key = format!(
-            "{}/{}",
-            self.key,
-            part_path(batch.lane(), batch.seq(), self.codec)
-        );
-        let part = match &mut batch.part {
-            Some(part) => part,
+        check_space(&*self.storage, ready.len() as u64)?;
+        let file = match &mut part.file {
+            Some(file) => file,
             None => {
-                let file = self.storage.edit(&key)?;
+                let path = part_path(part.lane, part.seq, self.codec);
+                let file = self.storage.edit(&format!("{}/{path}", self.key))?;
                 // Left by an earlier try of the same batch, whose receipt is not committed.
                 file.truncate(0)?;
-                batch.part.insert(Part {
-                    file,
-                    length: 0,
-                    hasher: blake3::Hasher::new(),
-                })
+                part.file.insert(file)
             }
         };
-        part.file.write_at(&batch.ready, part.length)?;
-        part.hasher.update(&batch.ready);
-        part.length += batch.ready.len() as u64;
-        batch.ready.clear();
+        file.write_at(ready, part.length)?;
+        part.hasher.update(ready);
+        part.length += ready.len() as u64;
+        ready.clear();
         Ok(())
     }
 
     /// Completes the part of a batch.
     pub(crate) fn seal(&self, batch: &mut Batch) -> Result<Receipt> {
-        self.write(batch)?;
+        self.write(&mut batch.part, &mut batch.desk.ready)?;
         let mut receipt = batch.receipt();
-        if let Some(part) = batch.part.take() {
-            receipt.bytes = part.length;
-            receipt.hash = *part.hasher.finalize().as_bytes();
+        if let Some(file) = batch.part.file.take() {
+            receipt.bytes = batch.part.length;
+            receipt.hash = *batch.part.hasher.finalize().as_bytes();
             self.unsynced
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .push(part.file);
+                .push(file);
         }
         Ok(receipt)
     }

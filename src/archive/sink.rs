@@ -5,12 +5,12 @@
 //! or it is not. `barrier` makes durable what was applied; after one that failed nothing more is accepted, since
 //! a system may forget what it could not write.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::appender::Appender;
 use super::draft::{Draft, Format};
-use super::folder::Parts;
+use super::folder::{Part, Parts};
 use crate::error::{Error, Kind, Result};
 use crate::format::{
     Both, Codec, Digester, Encoder, Framing, LineWriter, SEPARATOR, Shape, Tallies, Vectors,
@@ -48,6 +48,8 @@ pub struct ArchiveSink {
     codec: Codec,
     output: Output,
     shape: Option<Arc<Shape>>,
+    /// Of batches that are written, for those to come: their memory is used again.
+    idle: Mutex<Vec<Desk>>,
     is_poisoned: AtomicBool,
 }
 
@@ -56,18 +58,24 @@ enum Output {
     Folder(Parts),
 }
 
+/// What a batch is written with.
+pub(crate) struct Desk {
+    writer: LineWriter,
+    encoder: Option<Encoder>,
+    /// What is compressed and not in a file yet; for a document with a separator in front.
+    pub(crate) ready: Vec<u8>,
+}
+
 /// A batch under way.
 pub struct Batch {
     lane: LaneId,
     seq: u64,
-    writer: LineWriter,
-    encoder: Option<Encoder>,
+    pub(crate) desk: Desk,
     digester: Option<Digester>,
-    compressed_text: usize,
+    written_text: usize,
     is_broken: bool,
-    /// What is compressed and not in a file yet; for a document with a separator in front.
-    pub(crate) ready: Vec<u8>,
-    pub(crate) part: Option<super::folder::Part>,
+    is_finished: bool,
+    pub(crate) part: Part,
     pub(crate) count: u32,
     pub(crate) span: Option<(Key, Key)>,
     pub(crate) tallies: Tallies,
@@ -76,14 +84,6 @@ pub struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn lane(&self) -> LaneId {
-        self.lane
-    }
-
-    pub(crate) fn seq(&self) -> u64 {
-        self.seq
-    }
-
     /// A receipt without place, length and hash.
     pub(crate) fn receipt(&self) -> Receipt {
         Receipt {
@@ -102,7 +102,7 @@ impl Batch {
     }
 
     fn text_bytes(&self) -> usize {
-        self.compressed_text + self.writer.text().len()
+        self.written_text + self.desk.writer.text().len()
     }
 
     fn count_page(&mut self, page: &Page) -> Result<()> {
@@ -129,14 +129,22 @@ impl Batch {
     }
 
     /// Writes the objects of a page through to the encoder; says how many there were.
-    fn encode(&mut self, page: &Page, codec: Codec) -> Result<u32> {
-        let encoder = match &mut self.encoder {
+    fn encode(&mut self, page: &Page, codec: Codec, output: &Output) -> Result<u32> {
+        let desk = &mut self.desk;
+        let encoder = match &mut desk.encoder {
             Some(encoder) => encoder,
-            None => self.encoder.insert(Encoder::new(codec)?),
+            None => desk.encoder.insert(Encoder::new(codec)?),
         };
+        if desk.ready.is_empty() && self.written_text == 0 && matches!(output, Output::Document(_))
+        {
+            desk.ready.extend_from_slice(&codec.stored(SEPARATOR));
+        }
         let mut chunks = Chunks {
-            writer: &mut self.writer,
+            writer: &mut desk.writer,
             encoder,
+            ready: &mut desk.ready,
+            part: &mut self.part,
+            output,
             count: 0,
             bytes: 0,
         };
@@ -144,24 +152,31 @@ impl Batch {
             Some(digester) => page.objects.walk(&mut Both(&mut chunks, digester))?,
             None => page.objects.walk(&mut chunks)?,
         }
-        self.compressed_text += chunks.bytes;
+        self.written_text += chunks.bytes;
         Ok(chunks.count)
     }
 }
 
-/// Compresses lines as they come, so that a page is never there as text in whole.
+/// Compresses and stores lines as they come, so that neither a page nor a part is ever there in whole as text.
 struct Chunks<'a> {
     writer: &'a mut LineWriter,
     encoder: &'a mut Encoder,
+    ready: &'a mut Vec<u8>,
+    part: &'a mut Part,
+    output: &'a Output,
     count: u32,
     bytes: usize,
 }
 
 impl Chunks<'_> {
     fn flush(&mut self) -> Result<()> {
-        self.encoder.write(self.writer.text())?;
+        self.encoder.write(self.writer.text(), self.ready)?;
         self.bytes += self.writer.text().len();
         self.writer.clear();
+        if let Output::Folder(parts) = self.output {
+            // What cannot be written now is kept; `apply` tries again and says why.
+            let _ = parts.drain(self.part, self.ready);
+        }
         Ok(())
     }
 }
@@ -203,30 +218,58 @@ impl ArchiveSink {
                 .with_digest
                 .then(|| Shape::of(&draft.header.definition))
                 .transpose()?,
+            idle: Mutex::default(),
             is_poisoned: AtomicBool::new(false),
         })
     }
 
-    fn is_full(&self, batch: &mut Batch) -> bool {
+    fn is_full(&self, batch: &Batch) -> bool {
         match &self.output {
             Output::Document(_) => batch.text_bytes() >= FRAME_TEXT,
-            // What cannot be written now is kept; `apply` tries again and says why.
-            Output::Folder(parts) => parts.drain(batch).unwrap_or(true),
+            Output::Folder(parts) => parts.is_full(&batch.part, &batch.desk.ready),
         }
     }
 
-    /// Ends the frame; what `Batch::ready` holds then is all that is to be written.
-    fn finish_frame(&self, batch: &mut Batch) -> Result<()> {
-        let Some(mut encoder) = batch.encoder.take() else {
-            return Ok(());
+    fn idle(&self) -> MutexGuard<'_, Vec<Desk>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn new_desk(&self) -> Desk {
+        let (vectors, framing) = match self.output {
+            Output::Document(_) => (Vectors::Decimal, Framing::Array),
+            Output::Folder(_) => (Vectors::Base64, Framing::Lines),
         };
-        encoder.write(batch.writer.text())?;
-        batch.writer.clear();
-        let rest = encoder.finish()?;
-        if batch.ready.is_empty() && matches!(self.output, Output::Document(_)) {
-            batch.ready = self.codec.stored(SEPARATOR);
+        Desk {
+            writer: LineWriter::new(&self.class, vectors, framing),
+            encoder: None,
+            ready: Vec::new(),
         }
-        batch.ready.extend_from_slice(&rest);
+    }
+
+    /// Leaves the batch without one.
+    fn clear_desk(&self, batch: &mut Batch) {
+        let mut desk = std::mem::replace(&mut batch.desk, self.new_desk());
+        desk.writer.restart();
+        desk.ready.clear();
+        // A document of huge objects would keep all of them in memory.
+        if desk.ready.capacity() <= 4 * FRAME_TEXT {
+            self.idle().push(desk);
+        }
+    }
+
+    /// Ends the frame; what is ready then is all that is to be written.
+    fn finish_frame(&self, batch: &mut Batch) -> Result<()> {
+        let Desk {
+            writer,
+            encoder,
+            ready,
+        } = &mut batch.desk;
+        if let (Some(encoder), false) = (encoder, batch.is_finished) {
+            encoder.write(writer.text(), ready)?;
+            writer.clear();
+            encoder.finish(ready)?;
+        }
+        batch.is_finished = true;
         Ok(())
     }
 
@@ -252,20 +295,16 @@ impl Sink for ArchiveSink {
     const INTENDS: bool = false;
 
     fn begin(&self, lane: &Lane) -> Batch {
-        let (vectors, framing) = match self.output {
-            Output::Document(_) => (Vectors::Decimal, Framing::Array),
-            Output::Folder(_) => (Vectors::Base64, Framing::Lines),
-        };
+        let desk = self.idle().pop();
         Batch {
             lane: lane.id,
             seq: lane.seq,
-            writer: LineWriter::new(&self.class, vectors, framing),
-            encoder: None,
+            desk: desk.unwrap_or_else(|| self.new_desk()),
             digester: self.shape.clone().map(Digester::new),
-            compressed_text: 0,
+            written_text: 0,
             is_broken: false,
-            ready: Vec::new(),
-            part: None,
+            is_finished: false,
+            part: Part::of(lane),
             count: 0,
             span: None,
             tallies: Tallies::default(),
@@ -278,7 +317,8 @@ impl Sink for ArchiveSink {
         self.check(batch)?;
         batch.is_broken = true;
         if !page.keys.is_empty() {
-            let (count, keys) = (batch.encode(page, self.codec)? as usize, page.keys.len());
+            let count = batch.encode(page, self.codec, &self.output)? as usize;
+            let keys = page.keys.len();
             if count != keys {
                 return Err(Error::new(
                     Kind::Failed,
@@ -288,9 +328,6 @@ impl Sink for ArchiveSink {
         }
         batch.count_page(page)?;
         batch.is_broken = false;
-        if let (Output::Folder(parts), Some(encoder)) = (&self.output, &mut batch.encoder) {
-            parts.take_ready(encoder, &mut batch.ready);
-        }
         Ok(if self.is_full(batch) {
             Appetite::Full
         } else {
@@ -306,7 +343,7 @@ impl Sink for ArchiveSink {
                 Output::Document(appender) => appender.append(batch)?,
                 Output::Folder(parts) => parts.seal(batch)?,
             });
-            batch.ready = Vec::new();
+            self.clear_desk(batch);
         }
         let receipt = batch
             .receipt

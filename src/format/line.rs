@@ -83,6 +83,13 @@ impl LineWriter {
         self.count = 0;
     }
 
+    /// Forgets everything: the next line is the first of another piece.
+    pub fn restart(&mut self) {
+        self.clear();
+        self.key = None;
+        self.is_first = true;
+    }
+
     fn begin_vectors(&mut self, name: Option<&str>) {
         match name {
             None => {

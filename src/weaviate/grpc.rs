@@ -1,16 +1,9 @@
-//! gRPC to the server: framing by tonic, the connection by reqwest as for REST, so that certificates, proxies, headers and
-//! time-outs hold alike. Messages go in and come out as bytes.
+//! gRPC to the server, over reqwest's connections as for REST, so that certificates, proxies, headers and time-outs hold
+//! alike. Messages go in and come out as bytes; those that come lie in memory that is used again.
 //!
 //! Nothing is tried again here, except once after a refused key if the key file has changed.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use bytes::{Buf, BufMut, Bytes};
-use http_body_util::{BodyExt, Limited};
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::metadata::MetadataValue;
+use bytes::Bytes;
 use tonic::{Code, Status};
 
 use super::client::{Client, Patience, clean};
@@ -18,22 +11,26 @@ use super::connection::Connection;
 use super::protobuf::Fields;
 use crate::error::{Error, Kind, Reaction, Result};
 
+mod buffers;
+mod exchange;
 mod line;
+mod network;
+
+use buffers::Buffers;
 use line::Line;
+use network::Network;
 
 /// The server's default, for those that do not tell theirs.
 const MESSAGE_LIMIT: u64 = 104_858_000;
 
-/// The bytes before each message.
-const HEAD: usize = 5;
-
 /// A connection to the server's gRPC port; made when its health was seen.
 pub(super) struct Grpc {
     address: String,
-    origin: http::Uri,
     reads: Line,
     writes: Line,
     limit: usize,
+    buffers: Buffers,
+    network: Network,
 }
 
 /// What can be called.
@@ -91,10 +88,11 @@ impl Grpc {
         let limit = limit.unwrap_or(MESSAGE_LIMIT);
         Ok(Grpc {
             address: address.trim_end_matches('/').to_owned(),
-            origin,
             reads: Line::new(connection, address, connection.read_timeout)?,
             writes: Line::new(connection, address, connection.write_timeout)?,
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            buffers: Buffers::default(),
+            network: Network::start()?,
         })
     }
 
@@ -114,29 +112,18 @@ impl Grpc {
             Patience::Write => &self.writes,
         };
         let (http, number) = line.take();
-        let mut request = tonic::Request::new(message);
-        if let Some(key) = key {
-            let mut value: MetadataValue<_> = format!("Bearer {key}").parse().map_err(|_| {
-                Status::unauthenticated("the key holds characters that cannot be sent")
-            })?;
-            value.set_sensitive(true);
-            request.metadata_mut().insert("authorization", value);
-        }
-        let transport = Transport {
+        let call = exchange::unary(
             http,
-            limit: self.limit.saturating_add(HEAD),
-        };
-        let path = http::uri::PathAndQuery::from_static(method.path());
-        tonic::client::Grpc::with_origin(transport, self.origin.clone())
-            .max_decoding_message_size(self.limit)
-            .unary(request, path, AsBytes)
-            .await
-            .map(tonic::Response::into_inner)
-            .inspect_err(|status| {
-                if status.code() == Code::DeadlineExceeded {
-                    line.replace(number);
-                }
-            })
+            format!("{}{}", self.address, method.path()),
+            key.map(str::to_owned),
+            message,
+            (self.limit, self.buffers.clone()),
+        );
+        self.network.run(call).await.inspect_err(|status| {
+            if status.code() == Code::DeadlineExceeded {
+                line.replace(number);
+            }
+        })
     }
 }
 
@@ -227,7 +214,7 @@ fn is_unauthorised(status: &Status) -> bool {
         || WORDS.iter().any(|words| status.message().contains(words))
 }
 
-/// The server's words, either way, its page cap, and tonic's words for a reply beyond the limit.
+/// The server's words, either way, its page cap, and our own for a reply beyond the limit.
 fn is_too_large(status: &Status) -> bool {
     const WORDS: [&str; 3] = [
         "larger than max",
@@ -249,93 +236,6 @@ fn is_final(said: &str) -> bool {
         "params:",
     ];
     WORDS.iter().any(|words| said.contains(words))
-}
-
-/// reqwest as the carrier of tonic's requests.
-#[derive(Clone)]
-struct Transport {
-    http: reqwest::Client,
-    /// Of a reply, in bytes: behind its message tonic would read on for ever.
-    limit: usize,
-}
-
-impl tower_service::Service<http::Request<tonic::body::Body>> for Transport {
-    type Response = http::Response<tonic::body::Body>;
-    type Error = Status;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Status>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
-        let Transport { http, limit } = self.clone();
-        Box::pin(async move {
-            let (head, body) = request.into_parts();
-            // A message is one piece: nothing is copied.
-            let message = body.collect().await?.to_bytes();
-            let request = http::Request::from_parts(head, message);
-            let request = reqwest::Request::try_from(request).map_err(lost)?;
-            let response = http.execute(request).await.map_err(lost)?;
-            let response: http::Response<reqwest::Body> = response.into();
-            Ok(response.map(|body| {
-                let body = Limited::new(body.map_err(lost), limit);
-                tonic::body::Body::new(body.map_err(broken))
-            }))
-        })
-    }
-}
-
-/// Whatever happens to the connection may pass.
-fn lost(cause: reqwest::Error) -> Status {
-    if cause.is_timeout() {
-        return Status::deadline_exceeded("timed out");
-    }
-    Status::unavailable(super::client::innermost(&cause))
-}
-
-fn broken(cause: Box<dyn std::error::Error + Send + Sync>) -> Status {
-    match cause.downcast::<Status>() {
-        Ok(status) => *status,
-        Err(_) => Status::resource_exhausted("message length too large"),
-    }
-}
-
-/// Messages as they are.
-struct AsBytes;
-
-impl Codec for AsBytes {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = AsBytes;
-    type Decoder = AsBytes;
-
-    fn encoder(&mut self) -> AsBytes {
-        AsBytes
-    }
-
-    fn decoder(&mut self) -> AsBytes {
-        AsBytes
-    }
-}
-
-impl Encoder for AsBytes {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, message: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        to.put(message);
-        Ok(())
-    }
-}
-
-impl Decoder for AsBytes {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(from.copy_to_bytes(from.remaining())))
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,93 @@
+//! The thread on which gRPC's connections live.
+//!
+//! A page comes in hundreds of frames. Where the connection and whoever gathers them are tasks of a runtime with several
+//! threads, almost every frame wakes a thread for a moment; here both run on the same one, and a lane is woken once, when
+//! its page is there. Encoding, on the other threads, delays no frame.
+
+use std::future::Future;
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::Status;
+
+use crate::error::{IoContext, Result};
+
+/// Ends with its owner, and every call with it.
+pub(super) struct Network {
+    handle: Handle,
+    _alive: oneshot::Sender<()>,
+}
+
+impl Network {
+    pub fn start() -> Result<Self> {
+        let doing = || "cannot start a thread for the network".to_owned();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .doing(doing)?;
+        let handle = runtime.handle().clone();
+        let (alive, is_over) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("network".to_owned())
+            .spawn(move || {
+                // Nothing is ever sent: it ends when the sender is gone.
+                let _ = runtime.block_on(is_over);
+                runtime.shutdown_background();
+            })
+            .doing(doing)?;
+        Ok(Network {
+            handle,
+            _alive: alive,
+        })
+    }
+
+    /// Runs a call there; it ends with whoever waits for it.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = std::result::Result<T, Status>> + Send + 'static,
+    ) -> std::result::Result<T, Status> {
+        AbortOnDropHandle::new(self.handle.spawn(call))
+            .await
+            .unwrap_or_else(|_| Err(Status::internal("a call ended by a defect of the program")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn calls_run_on_its_thread() {
+        let network = Network::start().unwrap();
+        let name = network
+            .run(async { Ok(std::thread::current().name().map(str::to_owned)) })
+            .await;
+        assert_eq!(name.unwrap().as_deref(), Some("network"));
+    }
+
+    #[tokio::test]
+    async fn a_call_ends_with_whoever_waits_for_it_and_all_end_with_the_network() {
+        let network = Network::start().unwrap();
+        let (mut dropped, held) = oneshot::channel::<()>();
+        let mut call = Box::pin(network.run(async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+            Ok(())
+        }));
+        let waited = tokio::time::timeout(Duration::from_millis(1), &mut call).await;
+        assert!(waited.is_err());
+        drop(call);
+        dropped.closed().await;
+
+        let (mut dropped, held) = oneshot::channel::<()>();
+        network.handle.spawn(async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+        });
+        drop(network);
+        dropped.closed().await;
+    }
+}
