@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::protobuf::{Add, Fields, Wire, malformed};
-use super::values::{has_doubtful_int, write_value};
+use super::values::{has_doubtful_int, may_hold_doubtful_int, write_value};
 use crate::error::Result;
 use crate::model::{CollectionName, Key, ObjectId, Tenant, Times};
 use crate::pipe::{Vector, Visit};
@@ -78,9 +78,10 @@ impl FoundPage {
     /// Reads a SearchReply.
     pub fn parse(message: Bytes, tenant: &Tenant) -> Result<Self> {
         let mut objects = Vec::new();
+        let is_suspicious = may_hold_doubtful_int(&message);
         for field in Fields::of(&message) {
             if let (2, Wire::Bytes(result)) = field? {
-                objects.push(FoundObject::parse(&message, result, tenant)?);
+                objects.push(FoundObject::parse(&message, result, tenant, is_suspicious)?);
             }
         }
         Ok(FoundPage { message, objects })
@@ -168,7 +169,7 @@ pub(super) struct Scratch<'a> {
 }
 
 impl FoundObject {
-    fn parse(message: &Bytes, result: &[u8], tenant: &Tenant) -> Result<Self> {
+    fn parse(message: &Bytes, result: &[u8], tenant: &Tenant, is_suspicious: bool) -> Result<Self> {
         let (mut properties, mut metadata) = (&[][..], &[][..]);
         for field in Fields::of(result) {
             match field? {
@@ -184,7 +185,7 @@ impl FoundObject {
                 id,
             },
             times,
-            is_doubtful: is_doubtful(properties)?,
+            is_doubtful: is_suspicious && is_doubtful(properties)?,
             properties: place(message, properties),
             metadata: place(message, metadata),
         })

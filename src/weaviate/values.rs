@@ -34,6 +34,15 @@ mod list {
 /// which no f64 is.
 const DOUBTFUL_INTS: [i64; 2] = [i64::MIN, i64::MAX];
 
+/// False if no value in these bytes can be doubtful; looks for its spellings, as a varint and as eight bytes.
+pub(super) fn may_hold_doubtful_int(message: &[u8]) -> bool {
+    const LEAST: [u8; 10] = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1];
+    const MOST: [u8; 9] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
+    let holds = |spelling: &[u8]| memchr::memmem::find(message, spelling).is_some();
+    let in_lists = DOUBTFUL_INTS.map(i64::to_le_bytes);
+    holds(&LEAST) || holds(&MOST) || in_lists.iter().any(|bytes| holds(bytes))
+}
+
 /// Calls `take` with name and Value of each entry of Properties.
 pub(super) fn each_field<'a>(
     properties: &'a [u8],
