@@ -257,14 +257,14 @@ impl ArchiveSink {
         }
     }
 
-    /// Ends the frame; what is ready then is all that is to be written.
+    /// Ends the frame; what is ready then is all that is to be written. A batch without objects has none.
     fn finish_frame(&self, batch: &mut Batch) -> Result<()> {
         let Desk {
             writer,
             encoder,
             ready,
         } = &mut batch.desk;
-        if let (Some(encoder), false) = (encoder, batch.is_finished) {
+        if let (Some(encoder), false) = (encoder, batch.is_finished || batch.count == 0) {
             encoder.write(writer.text(), ready)?;
             writer.clear();
             encoder.finish(ready)?;

@@ -41,6 +41,27 @@ fn rejects_are_counted_in_receipt_and_trailer() {
 }
 
 #[test]
+fn a_batch_of_unreadable_objects_alone_leaves_nothing_between_two_others() {
+    for (format, codec) in LAYOUTS {
+        let memory = Memory::default();
+        let draft = draft(Arc::new(memory.clone()), format, codec);
+        let sink = draft.create(SinkOptions::default()).unwrap();
+        let before = write_batch(&sink, &lane(0, 0), objects(4)).unwrap();
+        let nothing = write_batch(&sink, &lane(0, 1), Vec::new()).unwrap();
+        assert_eq!(
+            (nothing.count, nothing.bytes),
+            (0, 0),
+            "{format:?} {codec:?}"
+        );
+        let after = write_batch(&sink, &lane(0, 2), (4..9).map(object).collect()).unwrap();
+        finish(&draft, &[before, nothing, after]).unwrap();
+        let archive = Archive::open_in(Arc::new(memory), draft.name()).unwrap();
+        archive.verify().unwrap();
+        assert_eq!(read_all(&archive, BUDGET).unwrap(), objects(9));
+    }
+}
+
+#[test]
 fn a_schema_only_archive_keeps_the_live_count_and_has_no_objects() {
     for format in [Format::Json, Format::Jsonl] {
         let memory = Memory::default();
