@@ -5,10 +5,12 @@
 //! that neither the reader of a wire format nor the writer of a file format knows the other, and no object is
 //! built in between. Ends never retry and never touch the journal: the engine does both.
 
+mod buffers;
 mod vector;
 
-pub(crate) use vector::check_length;
+pub(crate) use buffers::{Buffer, Buffers};
 pub use vector::decode_vector;
+pub(crate) use vector::{check_length, count_numbers};
 
 use std::future::Future;
 use std::sync::Arc;
@@ -45,6 +47,11 @@ pub trait Visit {
     fn vector(&mut self, name: Option<&str>, vector: Vector<'_>) -> Result<()>;
     /// The object is complete.
     fn end(&mut self) -> Result<()>;
+
+    /// False if only the length of vectors matters: they may be shown as the text that they are.
+    fn needs_numbers(&self) -> bool {
+        true
+    }
 }
 
 /// Something that objects can be read from, any number of times.

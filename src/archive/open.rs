@@ -14,6 +14,7 @@ use super::trailer::{TenantState, Trailer};
 use crate::error::{Error, Kind, Result};
 use crate::format::Codec;
 use crate::model::Definition;
+use crate::pipe::Buffers;
 use crate::storage::{Local, Storage};
 
 /// A finished archive. Cheap to clone.
@@ -30,6 +31,7 @@ pub(crate) struct Opened {
     pub(crate) object_count: u64,
     bytes: u64,
     doubt: Option<String>,
+    pub(crate) buffers: Buffers,
 }
 
 pub(crate) enum Layout {
@@ -240,6 +242,7 @@ fn ours(
         object_count,
         bytes,
         doubt: None,
+        buffers: Buffers::default(),
     }
 }
 
@@ -255,6 +258,7 @@ fn open_foreign(storage: Arc<dyn Storage>, key: &str) -> Result<Opened> {
         object_count: survey.object_count,
         bytes,
         doubt: survey.doubt,
+        buffers: Buffers::default(),
         header: survey.header,
         storage,
     })

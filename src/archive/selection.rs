@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::trailer::Frame;
 use crate::error::Result;
 use crate::model::{Key, Tenant, Times};
-use crate::pipe::{Page, Reject, Vector, Visit, Walk};
+use crate::pipe::{Page, Reject, Vector, Visit, Walk, count_numbers};
 
 /// What is taken out of an archive; the default is everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,8 +91,7 @@ pub fn dimensions(vector: Vector<'_>) -> usize {
     match vector {
         Vector::Single(bytes) => bytes.len() / 4,
         Vector::Multi { dimensions, .. } => dimensions,
-        // Lines show bytes, whatever their spelling.
-        Vector::Json(_) => 0,
+        Vector::Json(text) => count_numbers(text).ok().flatten().unwrap_or(0),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::{Decoder, Lines, SEPARATOR, Takeout};
 use crate::job::{Bounds, Cursor, Intent, Lane, LaneId};
 use crate::model::Key;
-use crate::pipe::{Budget, Page, Source, Visit, Walk};
+use crate::pipe::{Budget, Buffer, Page, Source, Visit, Walk};
 
 /// Lanes that a job begins with, if there are frames enough.
 const LANES: u64 = 4;
@@ -78,7 +78,7 @@ pub(crate) struct Unit {
     index: u64,
     ordinal: u64,
     frame: Frame,
-    lines: Takeout<Decoder<Bytes<Vec<u8>>>>,
+    lines: Takeout<Decoder<Bytes<Buffer>>>,
 }
 
 impl Unit {
@@ -91,7 +91,7 @@ impl Unit {
             )
         })?;
         let stored = archive.stored(frame)?;
-        let hash = blake3::hash(&stored);
+        let hash = blake3::hash(stored.as_slice());
         if *hash.as_bytes() != frame.blake3.0 {
             return Err(wrong_hash(&hash, frame));
         }
@@ -153,7 +153,7 @@ fn wrong_hash(hash: &blake3::Hash, frame: &Frame) -> Error {
     )
 }
 
-fn skip_separator(bytes: &mut Bytes<Vec<u8>>, separator: &[u8]) -> Result<()> {
+fn skip_separator(bytes: &mut Bytes<Buffer>, separator: &[u8]) -> Result<()> {
     if !bytes.get_ref().starts_with(separator) {
         return Err(Error::new(Kind::Difference, "it has no separator in front"));
     }
@@ -173,7 +173,7 @@ impl Opened {
         matches!(self.layout, Layout::Foreign) && self.object_count == 0
     }
 
-    fn stored(&self, frame: &Frame) -> Result<Vec<u8>> {
+    fn stored(&self, frame: &Frame) -> Result<Buffer> {
         let (key, offset) = match frame.path.as_str() {
             "" => (self.key.clone(), frame.offset),
             path => (format!("{}/{path}", self.key), 0),
@@ -182,7 +182,7 @@ impl Opened {
         if offset.saturating_add(frame.length) > handle.length()? {
             return Err(Error::new(Kind::Difference, "the file is cut off"));
         }
-        let mut bytes = vec![0; frame.length as usize];
+        let mut bytes = self.buffers.take_filled(frame.length as usize);
         handle.read_exact_at(&mut bytes, offset)?;
         Ok(bytes)
     }
@@ -257,7 +257,7 @@ impl ArchiveSource {
             return Ok(page(Lines::default(), (at.0 + 1, 0), at.0 + 1 >= to));
         }
         let mut reader = self.reader(lane.id, at)?;
-        let mut lines = Lines::with_room(budget.bytes);
+        let mut lines = Lines::with_room(budget.bytes, &self.archive.buffers);
         let end = match &mut reader {
             Reader::Unit(unit) => {
                 unit.take(budget, &mut lines)?;

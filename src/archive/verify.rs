@@ -89,7 +89,7 @@ impl Archive {
         let mut unit = Unit::open(&self.0, index)?;
         let (mut first, mut last) = (None, None);
         loop {
-            let mut lines = Lines::default();
+            let mut lines = Lines::with_room(BUDGET.bytes, &self.0.buffers);
             unit.take(BUDGET, &mut lines)?;
             let mut keys = lines.keys();
             last = keys.pop().or(last);

@@ -15,8 +15,7 @@ use serde_json::value::RawValue;
 use super::damaged;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Key, ObjectId, Tenant, Times};
-use crate::pipe::decode_vector;
-use crate::pipe::{Visit, Walk};
+use crate::pipe::{Buffers, Vector, Visit, Walk, count_numbers, decode_vector};
 
 /// The longest line, in bytes: a single object cannot be larger in any server.
 pub const MAX_LINE: usize = 256 << 20;
@@ -96,15 +95,24 @@ fn place(whole: &str, part: &str, at: usize) -> Range<usize> {
 pub struct Lines {
     text: String,
     records: Vec<Record>,
+    home: Buffers,
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.home
+            .give_back(std::mem::take(&mut self.text).into_bytes());
+    }
 }
 
 impl Lines {
     /// Room for about so many bytes of text: what grows by doubling holds up to twice its bytes.
-    pub fn with_room(bytes: usize) -> Self {
-        const LARGEST: usize = 8 << 20;
+    pub(crate) fn with_room(bytes: usize, buffers: &Buffers) -> Self {
+        const LARGEST: usize = 7 << 20;
         Lines {
-            text: String::with_capacity(bytes.min(LARGEST)),
+            text: buffers.take_text(bytes.min(LARGEST)),
             records: Vec::new(),
+            home: buffers.clone(),
         }
     }
 
@@ -151,21 +159,30 @@ impl Lines {
                 visit.property(name, json)
             })?;
         }
-        if let Some(vector) = &record.vector
-            && let Some(vector) = decode_vector(&self.text[vector.clone()], buffer)?
-        {
-            visit.vector(None, vector)?;
+        if let Some(vector) = &record.vector {
+            show_vector(None, &self.text[vector.clone()], visit, buffer)?;
         }
         if let Some(vectors) = &record.vectors {
-            members(
-                &self.text[vectors.clone()],
-                |name, json| match decode_vector(json, buffer)? {
-                    Some(vector) => visit.vector(Some(name), vector),
-                    None => Ok(()),
-                },
-            )?;
+            members(&self.text[vectors.clone()], |name, json| {
+                show_vector(Some(name), json, visit, buffer)
+            })?;
         }
         visit.end()
+    }
+}
+
+fn show_vector(
+    name: Option<&str>,
+    json: &str,
+    visit: &mut dyn Visit,
+    buffer: &mut Vec<u8>,
+) -> Result<()> {
+    if !visit.needs_numbers() && count_numbers(json)?.is_some() {
+        return visit.vector(name, Vector::Json(json));
+    }
+    match decode_vector(json, buffer)? {
+        Some(vector) => visit.vector(name, vector),
+        None => Ok(()),
     }
 }
 

@@ -111,6 +111,7 @@ fn write_string(out: &mut Vec<u8>, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipe::count_numbers;
     use proptest::prelude::*;
 
     fn bytes(numbers: &[f32]) -> Vec<u8> {
@@ -155,6 +156,7 @@ mod tests {
             " [ 1.0 ,\n2.5e1 ] ",
             "[1E0,25]",
             "\"AACAPwAAyEE=\"",
+            "\"AACAPwAAyE\\u0045=\"",
             "{\"f32\":\"AACAPwAAyEE=\"}",
         ] {
             assert_eq!(
@@ -162,6 +164,8 @@ mod tests {
                 Some(Vector::Single(&one)),
                 "{text}"
             );
+            let shown = (!text.contains('\\')).then_some(2);
+            assert_eq!(count_numbers(text).unwrap(), shown, "{text}");
         }
         let rows = Vector::Multi {
             dimensions: 1,
@@ -180,6 +184,7 @@ mod tests {
         }
         for text in ["null", "[]", "\"\"", "[ ]"] {
             assert_eq!(decode_vector(text, &mut buffer).unwrap(), None, "{text}");
+            assert_eq!(count_numbers(text).unwrap(), None, "{text}");
         }
     }
 
@@ -243,12 +248,14 @@ mod tests {
             let (mut buffer, mut scratch) = (Vec::new(), Vec::new());
             for text in [decimal(Vector::Single(&all)), text(|out| write_base64_vector(out, Vector::Single(&all), &mut scratch).unwrap())] {
                 prop_assert_eq!(decode_vector(&text, &mut buffer).unwrap(), Some(Vector::Single(&all)));
+                prop_assert_eq!(count_numbers(&text).unwrap(), Some(numbers.len()));
             }
             let dimensions = all.len() / 4;
             all = all.repeat(rows);
             let multi = Vector::Multi { dimensions, rows: &all };
             for text in [decimal(multi), text(|out| write_base64_vector(out, multi, &mut scratch).unwrap())] {
                 prop_assert_eq!(decode_vector(&text, &mut buffer).unwrap(), Some(multi));
+                prop_assert_eq!(count_numbers(&text).unwrap(), None);
             }
         }
     }

@@ -22,7 +22,9 @@ pub fn decode_vector<'a>(text: &str, buffer: &'a mut Vec<u8>) -> Result<Option<V
             decode_row(text, buffer)?;
             None
         }
+        Some(b'"') if decode_plain_base64(text, buffer)? => None,
         Some(b'"') => {
+            buffer.clear();
             let base64 = serde_json::from_str(text).map_err(|_| not_a_vector(text))?;
             decode_base64(
                 &Wire {
@@ -48,11 +50,66 @@ pub fn decode_vector<'a>(text: &str, buffer: &'a mut Vec<u8>) -> Result<Option<V
     }))
 }
 
+/// How many numbers the vector of this JSON text has, where that shows without reading them; of rows, each.
+pub(crate) fn count_numbers(text: &str) -> Result<Option<usize>> {
+    let text = text.trim();
+    let inner = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    if let Some(numbers) = inner {
+        let is_flat = !numbers.contains('[') && !numbers.trim().is_empty();
+        return Ok(is_flat.then(|| memchr::memchr_iter(b',', numbers.as_bytes()).count() + 1));
+    }
+    if let Some(base64) = unquoted(text).filter(|base64| is_one_text(base64)) {
+        return numbers_in(base64);
+    }
+    if !text.starts_with('{') {
+        return Ok(None);
+    }
+    let wire: Wire = serde_json::from_str(text).map_err(|_| not_a_vector(text))?;
+    if wire.dimensions.is_some() {
+        return Ok(None);
+    }
+    numbers_in(&wire.f32)
+}
+
+/// True if this is all that stands between two quotes.
+fn is_one_text(inner: &str) -> bool {
+    memchr::memchr2(b'"', b'\\', inner.as_bytes()).is_none()
+}
+
+/// Of nothing there is no number.
+fn numbers_in(base64: &str) -> Result<Option<usize>> {
+    let bytes = STANDARD
+        .decoded_length(base64.as_bytes())
+        .map_err(|cause| damaged("a vector is not base64").with_cause(cause))?;
+    Ok((bytes > 0).then_some(bytes / 4))
+}
+
 #[derive(Deserialize)]
 struct Wire<'a> {
     #[serde(borrow)]
     f32: Cow<'a, str>,
     dimensions: Option<usize>,
+}
+
+/// Base64 between quotes, which needs no parser to be found: nothing in it is escaped. False if it is something else after
+/// all.
+fn decode_plain_base64(text: &str, out: &mut Vec<u8>) -> Result<bool> {
+    let Some(base64) = unquoted(text) else {
+        return Ok(false);
+    };
+    if STANDARD
+        .decode_append(base64.as_bytes(), &mut *out)
+        .is_err()
+    {
+        return Ok(false);
+    }
+    check_length(out, None).map(|()| true)
+}
+
+fn unquoted(text: &str) -> Option<&str> {
+    text.strip_prefix('"')?.strip_suffix('"')
 }
 
 fn not_a_vector(text: &str) -> crate::error::Error {

@@ -10,13 +10,12 @@ use super::client::{Client, Patience, clean};
 use super::connection::Connection;
 use super::protobuf::Fields;
 use crate::error::{Error, Kind, Reaction, Result};
+use crate::pipe::Buffers;
 
-mod buffers;
 mod exchange;
 mod line;
 mod network;
 
-use buffers::Buffers;
 use line::Line;
 use network::Network;
 

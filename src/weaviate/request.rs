@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{CollectionName, Key, Times};
-use crate::pipe::{Vector, Visit};
+use crate::pipe::{Buffer, Buffers, Vector, Visit};
 
 use super::properties::{PropertyRules, Spelling};
 use super::request_grpc::GrpcObject;
@@ -44,21 +44,26 @@ impl Language {
     }
 }
 
+/// About the size of a page.
+const USUAL_BYTES: usize = 2 << 20;
+
 /// Objects, written one after another.
 pub(super) struct Request {
     language: Language,
     /// The opening and the objects, as far as they are written.
-    text: Vec<u8>,
+    text: Buffer,
     /// The complete request.
     whole: Option<Bytes>,
     objects: Vec<(Key, Range<usize>)>,
 }
 
 impl Request {
-    pub fn new(language: Language) -> Self {
+    pub fn new(language: Language, buffers: &Buffers) -> Self {
+        let mut text = buffers.take(USUAL_BYTES);
+        text.extend_from_slice(language.opening());
         Request {
             language,
-            text: language.opening().to_vec(),
+            text,
             whole: None,
             objects: Vec::new(),
         }
@@ -106,7 +111,7 @@ impl Request {
         self.whole
             .get_or_insert_with(|| {
                 text.extend_from_slice(closing);
-                std::mem::take(text).into()
+                std::mem::take(text).share()
             })
             .clone()
     }

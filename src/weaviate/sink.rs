@@ -19,12 +19,12 @@ use super::grpc::Method;
 use super::incarnation::{Incarnation, replaced};
 use super::outcomes::{Outcome, common_failure, of_grpc, of_rest};
 use super::properties::PropertyRules;
-use super::request::{Language, RequestWriter};
+use super::request::{Language, Request, RequestWriter};
 use super::schema::definitions_match;
 use crate::error::{Error, Reaction, Result};
 use crate::job::Lane;
 use crate::model::{CollectionName, Definition, Key};
-use crate::pipe::{Appetite, Applied, Page, Sink};
+use crate::pipe::{Appetite, Applied, Buffers, Page, Sink};
 use batch::{Only, applied};
 use lead::Lead;
 
@@ -47,6 +47,7 @@ pub struct CollectionSink {
     /// Objects that the server took so far.
     accepted: AtomicU64,
     grpc_leads: tokio::sync::Mutex<Lead>,
+    buffers: Buffers,
 }
 
 impl CollectionSink {
@@ -66,6 +67,7 @@ impl CollectionSink {
             checked_at: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             grpc_leads: tokio::sync::Mutex::new(Lead::Unknown),
+            buffers: Buffers::default(),
         })
     }
 
@@ -214,6 +216,10 @@ impl CollectionSink {
         Ok(())
     }
 
+    fn request(&self, language: Language) -> Request {
+        Request::new(language, &self.buffers)
+    }
+
     fn language(&self) -> Language {
         match self.client.has_grpc() {
             true => Language::Grpc,
@@ -256,7 +262,7 @@ impl CollectionSink {
 
     /// The rejected objects of a batch in the language of REST.
     fn second(&self, batch: &Batch) -> Result<Batch> {
-        let mut second = Batch::new(Language::Rest, batch.lane, batch.seq);
+        let mut second = Batch::new(self.request(Language::Rest), batch.lane, batch.seq);
         let rejected = batch.rejected();
         if rejected.is_empty() {
             return Ok(second);
@@ -310,7 +316,7 @@ impl Sink for CollectionSink {
     const FOOTPRINT: usize = 8;
 
     fn begin(&self, lane: &Lane) -> Batch {
-        Batch::new(self.language(), lane.id, lane.seq)
+        Batch::new(self.request(self.language()), lane.id, lane.seq)
     }
 
     fn append(&self, batch: &mut Batch, page: &Page) -> Result<Appetite> {

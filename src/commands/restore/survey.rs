@@ -83,7 +83,7 @@ pub(super) async fn survey(
     mut stop: impl FnMut() -> Result<()>,
 ) -> Result<Survey> {
     let source = archive.source().only(measure.selection.clone());
-    let mut surveyor = Surveyor::new(measure)?;
+    let mut surveyor = Surveyor::new(measure, !archive.is_ours())?;
     for bounds in source.lanes() {
         let mut lane = Lane::alone(bounds);
         loop {
@@ -107,10 +107,11 @@ struct Surveyor {
     named: BTreeSet<String>,
     has_legacy: bool,
     with_types: bool,
+    is_foreign: bool,
 }
 
 impl Surveyor {
-    fn new(measure: &Measure<'_>) -> Result<Self> {
+    fn new(measure: &Measure<'_>, is_foreign: bool) -> Result<Self> {
         let vectors = measure.definition.vectors()?;
         let properties = measure.definition.properties()?;
         let by_name = properties
@@ -124,6 +125,7 @@ impl Surveyor {
             has_legacy: vectors.has_legacy || vectors.named.is_empty(),
             named: vectors.named.into_iter().collect(),
             with_types: measure.with_types,
+            is_foreign,
         })
     }
 
@@ -191,6 +193,11 @@ impl Visit for Surveyor {
 
     fn end(&mut self) -> Result<()> {
         Ok(())
+    }
+
+    /// Those of a foreign document are read, too: one that is no number is found before anything is written.
+    fn needs_numbers(&self) -> bool {
+        self.is_foreign
     }
 }
 

@@ -7,7 +7,7 @@ use http_body_util::BodyExt;
 use reqwest::{Body, StatusCode};
 use tonic::{Code, Status};
 
-use super::buffers::{Buffer, Buffers};
+use crate::pipe::{Buffer, Buffers};
 
 /// Before each message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
@@ -127,7 +127,7 @@ impl<'a> Reply<'a> {
         }
         match &mut self.message {
             Some((buffer, length)) if data.len() <= *length - buffer.len() => {
-                buffer.add(data);
+                buffer.extend_from_slice(data);
                 Ok(())
             }
             Some(_) => Err(Status::internal("the reply is longer than it says")),
