@@ -1,5 +1,7 @@
 //! One call: a message out, a message and a status back, over HTTP/2 as the gRPC protocol frames them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, TE};
@@ -38,10 +40,10 @@ pub(super) async fn unary(
     let response: http::Response<Body> = response.into();
     let (head, mut body) = response.into_parts();
     // A refusal needs no message: its status is in the headers.
-    if let Some(refusal) = status_of(&head.headers) {
+    if let Some(refusal) = status_in(&head.headers).filter(|status| status.code() != Code::Ok) {
         return Err(refusal);
     }
-    if head.status != StatusCode::OK {
+    if head.status != StatusCode::OK || !is_grpc(&head.headers) {
         return Err(of_http(head.status));
     }
     let mut reply = Reply::new(limit, &buffers);
@@ -52,7 +54,7 @@ pub(super) async fn unary(
             Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
         }
     }
-    match Status::from_header_map(&trailers) {
+    match status_in(&trailers) {
         Some(status) if status.code() == Code::Ok => reply.message(),
         Some(refusal) => Err(refusal),
         None => Err(Status::unavailable("the reply ended without a status")),
@@ -71,9 +73,27 @@ fn framed(message: Bytes) -> Body {
     Body::wrap_stream(stream::iter(pieces))
 }
 
-/// The status that headers hold, if it is not the good one.
-fn status_of(headers: &HeaderMap) -> Option<Status> {
-    Status::from_header_map(headers).filter(|status| status.code() != Code::Ok)
+/// The status that headers or trailers hold. Details that cannot be decoded are none: tonic would panic over them.
+fn status_in(headers: &HeaderMap) -> Option<Status> {
+    const DETAILS: &str = "grpc-status-details-bin";
+    let Some(details) = headers.get(DETAILS) else {
+        return Status::from_header_map(headers);
+    };
+    let mut others = headers.clone();
+    others.remove(DETAILS);
+    let status = Status::from_header_map(&others)?;
+    let details = details.to_str().unwrap_or_default().trim_end_matches('=');
+    let details = STANDARD_NO_PAD.decode(details).unwrap_or_default();
+    Some(Status::with_details(
+        status.code(),
+        status.message(),
+        details.into(),
+    ))
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
 }
 
 /// The meaning of an answer that comes from something before the server, by the gRPC protocol's table.
@@ -209,6 +229,27 @@ mod tests {
     }
 
     #[test]
+    fn details_are_decoded_with_and_without_padding_and_are_none_if_that_fails() {
+        for (text, details) in [
+            ("eA==", &b"x"[..]),
+            ("eA", b"x"),
+            ("", b""),
+            ("not base64", b""),
+            ("eB", b""),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-status", 8.into());
+            headers.insert("grpc-message", "limit%20reached".parse().unwrap());
+            headers.insert("grpc-status-details-bin", text.parse().unwrap());
+            let status = status_in(&headers).unwrap();
+            assert_eq!(status.code(), Code::ResourceExhausted);
+            assert_eq!(status.message(), "limit reached");
+            assert_eq!(status.details(), details, "{text}");
+        }
+        assert!(status_in(&HeaderMap::new()).is_none());
+    }
+
+    #[test]
     fn answers_of_a_proxy_mean_what_the_protocol_says() {
         for (status, code) in [
             (401, Code::Unauthenticated),
@@ -219,5 +260,14 @@ mod tests {
             let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(of_http(status).code(), code, "{status}");
         }
+        for (kind, is) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("text/html", false),
+        ] {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, kind.parse().unwrap())]);
+            assert_eq!(is_grpc(&headers), is, "{kind}");
+        }
+        assert!(!is_grpc(&HeaderMap::new()));
     }
 }
