@@ -80,7 +80,7 @@ pub(super) async fn claim(
             state.extra.insert("version".into(), found.version.clone());
             state.extra.extend(witnesses);
             if let Some(time) = seen.server_time {
-                state.extra.insert("server time".into(), time.to_string());
+                state.extra.insert(SERVER_TIME.into(), time.to_string());
             }
         },
     )
@@ -110,7 +110,10 @@ pub(super) async fn is_same_life(
     source: &CollectionSource,
 ) -> Result<bool> {
     let then = Incarnation {
-        shards: state.incarnation.clone().unwrap_or_default(),
+        shards: state.incarnation.clone().ok_or_else(|| {
+            let what = "the job has lost by what it knew its collection";
+            Error::new(Kind::JournalDamaged, what).with_hint("begin anew with --restart")
+        })?,
     };
     let Some(text) = state.extra.get(WITNESSES) else {
         return Ok(then.may_equal(now));

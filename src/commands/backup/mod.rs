@@ -18,11 +18,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::census;
+use super::census::{self, Census};
 use super::estimate::{self, Cost, Spelling};
+use super::facts::{SERVER_TIME, began, fact, fact_number, resumed};
 use super::owed;
 use super::report::{self, Account};
-use super::session::{Claimed, Outcome, Session, Unfinished, fact, fact_number, grouped, resumed};
+use super::session::{Claimed, Outcome, Session, Unfinished, grouped};
 use super::target::{self, Found};
 use super::verification;
 use super::witness::Witnesses;
@@ -123,7 +124,7 @@ pub async fn backup_into(
         lease,
         folder: claimed.folder.clone(),
         state: claimed.state.clone(),
-        resumed: resumed(&claimed.state),
+        resumed: resumed(&claimed.state)?,
         request: request.clone(),
         client,
         seen,

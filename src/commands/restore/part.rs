@@ -14,6 +14,8 @@ pub(super) const ALIASES_SINCE: (u32, u32) = (1, 32);
 /// Facts of a restore.
 const SELECTION: &str = "selection";
 const LEFT_OUT: &str = "left out";
+pub(super) const ALIASES_TAKEN: &str = "aliases taken";
+pub(super) const ALIASES_LACKING: &str = "aliases lacking";
 
 impl Restore<'_> {
     /// What the objects are like; the archive is read for it once.
@@ -268,11 +270,10 @@ impl Restore<'_> {
     }
 
     /// What did not come back although nothing was refused, one sentence each.
-    pub(super) fn left_out(&self, job: &Job) -> Vec<String> {
-        let lines = |name: &str| job.facts.get(name).map(String::as_str).unwrap_or_default();
-        let mut left_out: Vec<String> = lines(LEFT_OUT).lines().map(str::to_owned).collect();
+    pub(super) fn left_out(&self, job: &Job) -> Result<Vec<String>> {
+        let mut left_out: Vec<String> = fact(job, LEFT_OUT)?.lines().map(str::to_owned).collect();
         left_out.extend(self.archive.doubt().map(str::to_owned));
-        let (taken, lacking) = (lines("aliases taken"), lines("aliases lacking"));
+        let (taken, lacking) = (fact(job, ALIASES_TAKEN)?, fact(job, ALIASES_LACKING)?);
         if !taken.is_empty() {
             left_out.push(format!(
                 "these aliases are taken and were left as they are: {taken}"
@@ -283,7 +284,7 @@ impl Restore<'_> {
                 "this server has no aliases; these were not made: {lacking}"
             ));
         }
-        left_out
+        Ok(left_out)
     }
 }
 
@@ -336,10 +337,7 @@ fn to_text(selection: &Selection) -> Result<String> {
 
 /// What this job takes out of its archive.
 pub(super) fn selected(job: &Job) -> Result<Selection> {
-    let Some(text) = job.facts.get(SELECTION) else {
-        return Ok(Selection::default());
-    };
-    serde_json::from_str(text).map_err(|cause| {
+    serde_json::from_str(fact(job, SELECTION)?).map_err(|cause| {
         Error::new(
             Kind::JournalDamaged,
             "the journal holds another selection than was written",
