@@ -13,7 +13,7 @@ use super::header::{Contents, Header};
 use super::trailer::{TenantState, Trailer};
 use crate::error::{Error, Kind, Result};
 use crate::format::Codec;
-use crate::model::Definition;
+use crate::model::{CollectionName, Definition};
 use crate::storage::{Local, Storage};
 
 /// A finished archive. Cheap to clone.
@@ -30,12 +30,20 @@ pub(crate) struct Opened {
     pub(crate) object_count: u64,
     bytes: u64,
     doubt: Option<String>,
+    /// True if a foreign document has objects of other collections.
+    pub(crate) has_strangers: bool,
 }
 
 pub(crate) enum Layout {
     Document(Trailer),
     Folder(Trailer),
     Foreign,
+}
+
+impl Opened {
+    pub(crate) fn collection(&self) -> &CollectionName {
+        &self.header.collection
+    }
 }
 
 impl Archive {
@@ -122,7 +130,8 @@ impl Archive {
         foreign.into_iter().chain(self.0.doubt.clone()).collect()
     }
 
-    /// Why a document that another program wrote may not be whole: it says that it has another number of objects.
+    /// Why a document that another program wrote is not shown to be whole: it says that it has another number of objects,
+    /// or some of them are of another collection.
     pub fn doubt(&self) -> Option<&str> {
         self.0.doubt.as_deref()
     }
@@ -240,6 +249,7 @@ fn ours(
         object_count,
         bytes,
         doubt: None,
+        has_strangers: false,
     }
 }
 
@@ -255,6 +265,7 @@ fn open_foreign(storage: Arc<dyn Storage>, key: &str) -> Result<Opened> {
         object_count: survey.object_count,
         bytes,
         doubt: survey.doubt,
+        has_strangers: survey.strangers.count > 0,
         header: survey.header,
         storage,
     })

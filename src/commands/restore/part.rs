@@ -140,13 +140,15 @@ impl Restore<'_> {
         }
         let names = survey.tenants.keys().filter_map(Tenant::name);
         let chosen: BTreeSet<Tenant> = match self.request.tenants.is_empty() {
-            true => names.map(Tenant::named).collect(),
+            // Also those without a tenant: each is refused, and none left out without a word.
+            true => survey.tenants.keys().cloned().collect(),
             false => target::matching(&self.request.tenants, names, self.name.as_str())?
                 .iter()
                 .map(|name| Tenant::named(name))
                 .collect(),
         };
         selection.tenants = Some(chosen);
+        selection.tenants_only = true;
         Ok(())
     }
 
@@ -203,10 +205,13 @@ impl Restore<'_> {
         let selection = selected(job)?;
         if !self.archive.is_ours() {
             let names = selection.tenants.unwrap_or_default();
-            let made = names.iter().map(|tenant| TenantState {
-                name: tenant.to_string(),
-                status: TenantStatus::Hot,
-            });
+            let made = names
+                .iter()
+                .filter_map(Tenant::name)
+                .map(|name| TenantState {
+                    name: name.to_owned(),
+                    status: TenantStatus::Hot,
+                });
             return Ok(made.collect());
         }
         let skipped: BTreeSet<&String> = self
