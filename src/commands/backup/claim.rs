@@ -1,5 +1,7 @@
 //! A job is begun, or the unfinished one is gone on with, if it still is about the same collection.
 
+use std::time::Duration;
+
 use super::*;
 
 pub(super) fn identity(request: &BackupRequest) -> Result<Identity> {
@@ -86,10 +88,14 @@ pub(super) async fn claim(
     )
 }
 
-/// A backup's age is that of its beginning.
 fn is_too_old(session: &Session, state: &State) -> Result<bool> {
+    Ok(age(state)? > session.resume_within)
+}
+
+/// A backup's age is that of its beginning. One that began in the future is as old as that is away: a clock is wrong.
+pub(super) fn age(state: &State) -> Result<Duration> {
     let age = Timestamp::now().duration_since(state.started_at()?);
-    Ok(age.unsigned_abs() > session.resume_within)
+    Ok(age.unsigned_abs())
 }
 
 /// Whoever sweeps an unfinished archive takes its lease with it; what is lost otherwise leaves the lease.
