@@ -9,12 +9,13 @@ use std::io::BufReader;
 
 use super::document::{broken_seal, mark};
 use super::header::{Contents, Header};
+use super::strangers::{Classes, Strangers, stranger};
 use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
 use crate::format::{Codec, Decoder, Lines, Scanner};
-use crate::model::Definition;
-use crate::pipe::Budget;
+use crate::model::{CollectionName, Definition};
+use crate::pipe::{Budget, Reject};
 use crate::storage::{Storage, Stream};
 
 type Text = Scanner<Decoder<BufReader<Stream>>>;
@@ -26,6 +27,8 @@ pub(crate) struct Survey {
     pub(crate) hash: String,
     /// Why it may not be whole.
     pub(crate) doubt: Option<String>,
+    /// Objects of other collections.
+    pub(super) strangers: Strangers,
     /// True if it bears a mark or a seal of ours.
     pub(crate) is_ours: bool,
     /// Members that a table of contents has.
@@ -39,6 +42,7 @@ struct Found {
     object_count: Option<u64>,
     stated_count: Option<u64>,
     has_seal: bool,
+    classes: Classes,
     others: serde_json::Map<String, Value>,
 }
 
@@ -63,7 +67,10 @@ pub(crate) fn survey(storage: &dyn Storage, key: &str, codec: Codec) -> Result<S
     let survey = survey_any(storage, key, codec)?;
     match survey.is_ours {
         true => Err(broken_seal()),
-        false => Ok(survey),
+        false => {
+            survey.strangers.refuse_all_of(survey.object_count)?;
+            Ok(survey)
+        }
     }
 }
 
@@ -82,8 +89,12 @@ pub(crate) fn survey_any(storage: &dyn Storage, key: &str, codec: Codec) -> Resu
     let is_ours = found.has_seal || is_marked;
     let header = header(&found)?;
     let object_count = found.object_count.unwrap_or(0);
+    let miscounted = doubt(&found, &header, object_count);
+    let strangers = found.classes.strangers(&header.collection);
+    let doubts: Vec<String> = miscounted.into_iter().chain(strangers.doubt()).collect();
     Ok(Survey {
-        doubt: doubt(&found, &header, object_count),
+        doubt: (!doubts.is_empty()).then(|| doubts.join("; ")),
+        strangers,
         header,
         object_count,
         hash: hash(storage, key)?,
@@ -124,7 +135,7 @@ fn take_member(text: &mut Text, name: &str, found: &mut Found) -> Result<()> {
         "schema" => once(&mut found.schema, text),
         "objects" if found.object_count.is_some() => Err(twice(name)),
         "objects" => {
-            found.object_count = Some(count_objects(text)?);
+            found.object_count = Some(count_objects(text, &mut found.classes)?);
             Ok(())
         }
         _ => {
@@ -159,13 +170,14 @@ fn twice(name: &str) -> Error {
     Error::new(Kind::Difference, format!("the document has `{name}` twice"))
 }
 
-fn count_objects(text: &mut Text) -> Result<u64> {
+fn count_objects(text: &mut Text, classes: &mut Classes) -> Result<u64> {
     let (mut count, mut object) = (0, String::new());
     begin_array(text)?;
     while next_object(text, count == 0, &mut object)? {
         // Every object is taken up once, so that what cannot be read is known before anything is restored.
         Lines::default()
             .push(&object)
+            .and_then(|()| classes.add(&object))
             .map_err(|error| error.within(format_args!("object {count}")))?;
         count += 1;
     }
@@ -233,6 +245,8 @@ pub(crate) struct Objects {
     text: Text,
     pub(crate) ordinal: u64,
     object: String,
+    /// What is not of this collection is handed out apart.
+    own: Option<CollectionName>,
 }
 
 impl Objects {
@@ -254,6 +268,7 @@ impl Objects {
             text,
             ordinal: 0,
             object: String::new(),
+            own: None,
         };
         while objects.ordinal < ordinal {
             if !objects.next()? {
@@ -263,24 +278,47 @@ impl Objects {
         Ok(objects)
     }
 
+    /// Only those of this collection are taken as objects of it.
+    pub(super) fn of(self, own: CollectionName) -> Self {
+        Objects {
+            own: Some(own),
+            ..self
+        }
+    }
+
     fn next(&mut self) -> Result<bool> {
         let found = next_object(&mut self.text, self.ordinal == 0, &mut self.object)?;
         self.ordinal += u64::from(found);
         Ok(found)
     }
 
-    /// Takes objects within the budget and before `end`.
-    pub(crate) fn take(&mut self, budget: Budget, end: u64, lines: &mut Lines) -> Result<()> {
-        while self.ordinal < end
-            && (lines.is_empty()
-                || lines.len() < budget.objects as usize && lines.bytes() < budget.bytes)
-        {
+    /// Takes objects within the budget and before `end`; returns those that are of another collection.
+    pub(crate) fn take(
+        &mut self,
+        budget: Budget,
+        end: u64,
+        lines: &mut Lines,
+    ) -> Result<Vec<Reject>> {
+        let mut strangers = Vec::new();
+        let has_room = |lines: &Lines, strangers: &[Reject]| {
+            let taken = lines.len() + strangers.len();
+            taken == 0 || taken < budget.objects as usize && lines.bytes() < budget.bytes
+        };
+        while self.ordinal < end && has_room(lines, &strangers) {
             if !self.next()? {
                 return Err(changed());
             }
-            lines
-                .push(&self.object)
+            self.take_one(lines, &mut strangers)
                 .map_err(|error| error.within(format_args!("object {}", self.ordinal - 1)))?;
+        }
+        Ok(strangers)
+    }
+
+    fn take_one(&self, lines: &mut Lines, strangers: &mut Vec<Reject>) -> Result<()> {
+        let own = self.own.as_ref();
+        match own.map(|own| stranger(&self.object, own)).transpose()? {
+            Some(Some(found)) => strangers.push(found),
+            _ => lines.push(&self.object)?,
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ mod reseal;
 mod selection;
 mod sink;
 mod source;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod tiles;

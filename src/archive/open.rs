@@ -13,7 +13,7 @@ use super::header::{Contents, Header};
 use super::trailer::{TenantState, Trailer};
 use crate::error::{Error, Kind, Result};
 use crate::format::Codec;
-use crate::model::Definition;
+use crate::model::{CollectionName, Definition};
 use crate::pipe::Buffers;
 use crate::storage::{Local, Storage};
 
@@ -32,12 +32,20 @@ pub(crate) struct Opened {
     bytes: u64,
     doubt: Option<String>,
     pub(crate) buffers: Buffers,
+    /// True if a foreign document has objects of other collections.
+    pub(crate) has_strangers: bool,
 }
 
 pub(crate) enum Layout {
     Document(Trailer),
     Folder(Trailer),
     Foreign,
+}
+
+impl Opened {
+    pub(crate) fn collection(&self) -> &CollectionName {
+        &self.header.collection
+    }
 }
 
 impl Archive {
@@ -124,7 +132,8 @@ impl Archive {
         foreign.into_iter().chain(self.0.doubt.clone()).collect()
     }
 
-    /// Why a document that another program wrote may not be whole: it says that it has another number of objects.
+    /// Why a document that another program wrote is not shown to be whole: it says that it has another number of objects,
+    /// or some of them are of another collection.
     pub fn doubt(&self) -> Option<&str> {
         self.0.doubt.as_deref()
     }
@@ -243,6 +252,7 @@ fn ours(
         bytes,
         doubt: None,
         buffers: Buffers::default(),
+        has_strangers: false,
     }
 }
 
@@ -259,6 +269,7 @@ fn open_foreign(storage: Arc<dyn Storage>, key: &str) -> Result<Opened> {
         bytes,
         doubt: survey.doubt,
         buffers: Buffers::default(),
+        has_strangers: survey.strangers.count > 0,
         header: survey.header,
         storage,
     })

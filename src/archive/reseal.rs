@@ -17,6 +17,7 @@ use super::foreign::{self, Survey};
 use super::header::{Contents, Header};
 use super::open::split_path;
 use super::sink::{ArchiveSink, SinkOptions};
+use super::strangers::Classes;
 use super::trailer::{Ending, Frame, Hex, KeyText, Trailer};
 use crate::error::{Error, Kind, Result};
 use crate::format::{Codec, Decoder, Digester, Lines, Shape, Takeout, Tallies};
@@ -48,6 +49,8 @@ pub(crate) async fn reseal_in(storage: Arc<dyn Storage>, name: &str) -> Result<S
 async fn reseal_document(storage: Arc<dyn Storage>, name: &str) -> Result<Sealed> {
     let codec = recognise(&*storage, name)?;
     let survey = foreign::survey_any(&*storage, name, codec)?;
+    // All are written as objects of one collection.
+    survey.strangers.refuse_any()?;
     let draft = Draft::again(
         storage.clone(),
         survey.header.clone(),
@@ -189,16 +192,22 @@ fn read_part(
     let bytes = folder::read_all(storage, &format!("{folder}/{path}"))?;
     let (length, hash) = (bytes.len() as u64, *blake3::hash(&bytes).as_bytes());
     let mut lines = Takeout::new(Decoder::new(codec, Bytes::new(bytes))?);
+    let mut classes = Classes::default();
     let mut digester = Digester::new(Shape::of(&header.definition)?);
     let (mut count, mut first, mut last) = (0, None, None);
     while let Some(line) = lines.next_line().map_err(|error| error.within(&path))? {
         let mut object = Lines::default();
-        object.push(line).map_err(|error| error.within(&path))?;
+        let pushed = object.push(line).and_then(|()| classes.add(line));
+        pushed.map_err(|error| error.within(&path))?;
         object.walk(&mut digester)?;
         last = object.keys().pop().map(KeyText);
         first = first.or_else(|| last.clone());
         count += 1;
     }
+    let strangers = classes.strangers(&header.collection);
+    strangers
+        .refuse_any()
+        .map_err(|error| error.within(&path))?;
     tallies.merge(digester.take().list());
     Ok(Frame {
         path,

@@ -23,6 +23,8 @@ pub struct Selection {
     /// How many numbers a vector must have, by tenant and name, empty for the one without; an object whose vector has
     /// another number of them is handed out as one that cannot be read.
     pub lengths: BTreeMap<Tenant, BTreeMap<String, usize>>,
+    /// An object without a tenant is handed out as one that cannot be read.
+    pub tenants_only: bool,
 }
 
 impl Selection {
@@ -48,16 +50,15 @@ impl Selection {
 
     /// The part of a page that is taken out.
     pub(super) fn of(self: &Arc<Self>, mut page: Page) -> Result<Page> {
-        if self.is_everything() || page.keys.is_empty() {
+        if self.is_everything() {
             return Ok(page);
         }
+        page.unreadable
+            .retain(|reject| self.has(&reject.key.tenant));
         page.keys.retain(|key| self.has(&key.tenant));
-        page.unreadable = self.misfits(&*page.objects)?;
-        let unfit: HashSet<Key> = page
-            .unreadable
-            .iter()
-            .map(|unfit| unfit.key.clone())
-            .collect();
+        let misfits = self.misfits(&*page.objects)?;
+        let unfit: HashSet<Key> = misfits.iter().map(|unfit| unfit.key.clone()).collect();
+        page.unreadable.extend(misfits);
         page.keys.retain(|key| !unfit.contains(key));
         page.objects = Arc::new(Selected {
             objects: page.objects,
@@ -68,7 +69,7 @@ impl Selection {
     }
 
     fn misfits(&self, objects: &dyn Walk) -> Result<Vec<Reject>> {
-        if self.lengths.is_empty() {
+        if self.lengths.is_empty() && !self.tenants_only {
             return Ok(Vec::new());
         }
         let mut measure = Measure {
@@ -95,7 +96,7 @@ pub fn dimensions(vector: Vector<'_>) -> usize {
     }
 }
 
-/// Finds the objects whose vectors are of another length than they must be.
+/// Finds the objects that are not as they must be: their vectors of another length, or without a tenant.
 struct Measure<'a> {
     selection: &'a Selection,
     key: Option<Key>,
@@ -104,9 +105,20 @@ struct Measure<'a> {
     misfits: Vec<Reject>,
 }
 
+impl Measure<'_> {
+    /// One reason is enough.
+    fn refuse(&mut self, reason: String) {
+        let key = self.key.take();
+        self.misfits.extend(key.map(|key| Reject { key, reason }));
+    }
+}
+
 impl Visit for Measure<'_> {
     fn object(&mut self, key: &Key, _: Times) -> Result<()> {
         self.key = self.selection.has(&key.tenant).then(|| key.clone());
+        if self.selection.tenants_only && key.tenant == Tenant::NONE {
+            self.refuse("it names no tenant, where the others do; it was not sent".to_owned());
+        }
         self.wanted = self.selection.lengths.get(&key.tenant);
         Ok(())
     }
@@ -124,16 +136,12 @@ impl Visit for Measure<'_> {
         if found == *wanted || !self.selection.takes_vector(name) {
             return Ok(());
         }
-        // One misfit is enough.
-        if let Some(key) = self.key.take() {
-            let which = name.map_or("its vector".to_owned(), |name| {
-                format!("its vector `{name}`")
-            });
-            let reason = format!(
-                "{which} has {found} numbers, where the others have {wanted}; it was not sent"
-            );
-            self.misfits.push(Reject { key, reason });
-        }
+        let which = name.map_or("its vector".to_owned(), |name| {
+            format!("its vector `{name}`")
+        });
+        self.refuse(format!(
+            "{which} has {found} numbers, where the others have {wanted}; it was not sent"
+        ));
         Ok(())
     }
 

@@ -228,6 +228,10 @@ impl ArchiveSource {
         let archive = &self.archive;
         if matches!(archive.layout, Layout::Foreign) {
             let objects = Objects::at(&*archive.storage, &archive.key, archive.codec, ordinal)?;
+            let objects = match archive.has_strangers {
+                true => objects.of(archive.collection().clone()),
+                false => objects,
+            };
             return Ok(Reader::Foreign(Box::new(objects)));
         }
         let mut unit = Unit::open(archive, frame)?;
@@ -258,6 +262,7 @@ impl ArchiveSource {
         }
         let mut reader = self.reader(lane.id, at)?;
         let mut lines = Lines::with_room(budget.bytes, &self.archive.buffers);
+        let mut strangers = Vec::new();
         let end = match &mut reader {
             Reader::Unit(unit) => {
                 unit.take(budget, &mut lines)?;
@@ -268,7 +273,7 @@ impl ArchiveSource {
                 }
             }
             Reader::Foreign(objects) => {
-                objects.take(budget, self.archive.object_count, &mut lines)?;
+                strangers = objects.take(budget, self.archive.object_count, &mut lines)?;
                 if objects.ordinal >= self.archive.object_count {
                     (1, 0)
                 } else {
@@ -282,7 +287,10 @@ impl ArchiveSource {
                 .unwrap_or_else(PoisonError::into_inner)
                 .insert(lane.id, reader);
         }
-        self.selection.of(page(lines, end, end.0 >= to))
+        self.selection.of(Page {
+            unreadable: strangers,
+            ..page(lines, end, end.0 >= to)
+        })
     }
 
     /// True if nothing of the frame is wanted: it is not even read.

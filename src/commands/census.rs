@@ -5,11 +5,12 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+use super::facts::fact_number;
 use super::pages::Pages;
 use crate::archive::Archive;
 use crate::engine::Facts;
 use crate::error::{Error, Kind, Reaction, Result};
-use crate::job::Bounds;
+use crate::job::{Bounds, Job};
 use crate::journal::JobFolder;
 use crate::model::{CollectionName, Key, ObjectId, Tenant, Times};
 use crate::pipe::{Budget, Source, Vector, Visit};
@@ -36,6 +37,15 @@ pub(super) struct Census {
 }
 
 impl Census {
+    /// As [`Census::facts`] noted it.
+    pub fn of(job: &Job) -> Result<Self> {
+        Ok(Census {
+            lost: fact_number(job, "lost")?,
+            added: fact_number(job, "added")?,
+            removed: fact_number(job, "removed")?,
+        })
+    }
+
     pub fn facts(self) -> Facts {
         let fact = |name: &str, number: u64| (name.to_owned(), number.to_string());
         Facts::from([
@@ -266,5 +276,17 @@ impl Visit for Keys {
 
     fn end(&mut self) -> Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::facts::tests::none_may_lack;
+
+    #[test]
+    fn a_census_that_is_lost_is_not_one_without_losses() {
+        let facts = [("lost", "1"), ("added", "0"), ("removed", "2")];
+        none_may_lack(&facts, Census::of);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::backup::{self, BackupRequest, Inactive};
+use super::backup::{self, BackupRequest, Follow, Inactive};
 use super::clear::{self, ClearMethod, ClearRequest};
 use super::owed;
 use super::remake::Remake;
@@ -121,7 +121,10 @@ pub async fn resume_job(session: &Session, id: &JobId, connection: &Connection) 
     }
     debug_assert_eq!(session.unfinished, Unfinished::Resume);
     match state.spec.identity.kind {
-        JobKind::Backup => backup::backup(session, &backup_request(&state, connection)?).await,
+        JobKind::Backup => {
+            let request = backup_request(&state, connection)?;
+            backup::backup_and_follow(session, &request, Follow::Never).await
+        }
         JobKind::Restore => {
             let request = restore_request(&state, definition, connection)?;
             restore::restore(session, &request).await

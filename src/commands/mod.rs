@@ -7,6 +7,7 @@ mod collections;
 mod demo;
 mod diff;
 mod estimate;
+mod facts;
 mod jobs;
 mod kept;
 mod owed;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::facts::resumed;
 use crate::engine::{self, Context, Stop, Verb};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Plan, Reporter};
-use crate::job::{Identity, Job, JobId, JobKind, Spec, Summary, Tally, Tuning};
+use crate::job::{Identity, JobId, JobKind, Spec, Summary, Tally, Tuning};
 use crate::journal::{JobFolder, Opened, State, StateDir, StoreKind};
 use crate::retry::Policy;
 
@@ -153,8 +154,8 @@ impl Session {
     /// An unfinished job, its journal read.
     pub(super) fn go_on(&self, folder: JobFolder) -> Result<Claimed> {
         let opened = folder.open_store()?;
+        let runs = resumed(&folder.state()?)? + 1;
         let state = folder.update_state(|state| {
-            let runs = resumed(state) + 1;
             state.extra.insert("resumed".into(), runs.to_string());
         })?;
         Ok(Claimed {
@@ -303,12 +304,6 @@ impl Session {
     }
 }
 
-/// How often the job was gone on with.
-pub(super) fn resumed(state: &State) -> u32 {
-    let runs = state.extra.get("resumed");
-    runs.and_then(|runs| runs.parse().ok()).unwrap_or(0)
-}
-
 /// Refused for good by an end: no later run can make it good.
 pub(super) fn is_refusal(error: &Error) -> bool {
     matches!(
@@ -405,17 +400,4 @@ pub(super) fn add_to_report(
     })?;
     report[name] = value;
     folder.write_report(&format!("{report:#}\n"))
-}
-
-/// The number that a stage noted under this name.
-pub(super) fn fact_number(job: &Job, name: &str) -> Option<u64> {
-    job.facts.get(name)?.parse().ok()
-}
-
-/// What a stage noted under this name; it was committed, so it must be there.
-pub(super) fn fact<'a>(job: &'a Job, name: &str) -> Result<&'a str> {
-    job.facts
-        .get(name)
-        .map(String::as_str)
-        .ok_or_else(|| Error::new(Kind::JournalDamaged, format!("the journal lacks `{name}`")))
 }

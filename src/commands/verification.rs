@@ -8,7 +8,8 @@ use std::future::Future;
 use serde_json::Value;
 
 use super::diff::Comparison;
-use super::session::{Session, add_to_report, fact_number};
+use super::facts::{fact, fact_number};
+use super::session::{Session, add_to_report};
 use crate::engine::Facts;
 use crate::error::{Error, Kind, Result};
 use crate::job::Job;
@@ -60,12 +61,18 @@ fn facts(code: u8, sentences: &[String]) -> Result<Facts> {
     Ok(Facts::from(facts))
 }
 
-/// Adds the findings to `notes`; returns the exit code that they ask for.
-pub(super) fn tell(job: &Job, notes: &mut Vec<String>) -> u8 {
-    let found = job.facts.get(FOUND);
-    let found: Option<Vec<String>> = found.and_then(|text| serde_json::from_str(text).ok());
-    notes.extend(found.unwrap_or_default());
-    fact_number(job, CODE).unwrap_or(0) as u8
+/// Adds the findings to `notes`; returns the exit code that they ask for. A comparison that was made or is `due` must
+/// have found something, if only that nothing differs.
+pub(super) fn tell(job: &Job, due: bool, notes: &mut Vec<String>) -> Result<u8> {
+    if !due && !job.facts.contains_key(CODE) && !job.facts.contains_key(FOUND) {
+        return Ok(0);
+    }
+    let found: Vec<String> = serde_json::from_str(fact(job, FOUND)?).map_err(|cause| {
+        let what = format!("`{FOUND}` cannot be read in the journal");
+        Error::new(Kind::JournalDamaged, what).with_cause(cause)
+    })?;
+    notes.extend(found);
+    fact_number(job, CODE)
 }
 
 /// Puts what was found into the report of the job.
@@ -77,4 +84,23 @@ pub(super) fn complete_report(folder: &JobFolder) -> Result<()> {
         Error::new(Kind::Failed, "the verification of the job cannot be read").with_cause(cause)
     })?;
     add_to_report(folder, "verification", found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::facts::tests::{job_with, none_may_lack};
+
+    #[test]
+    fn findings_that_are_lost_are_no_success() {
+        let made = [(CODE, "0"), (FOUND, "[]")];
+        for due in [true, false] {
+            let tell = |job: &Job| tell(job, due, &mut Vec::new());
+            assert_eq!(tell(&job_with(&made)).unwrap(), 0);
+        }
+        none_may_lack(&made, |job| tell(job, false, &mut Vec::new()));
+        let nothing = job_with(&[]);
+        assert_eq!(tell(&nothing, false, &mut Vec::new()).unwrap(), 0);
+        assert!(tell(&nothing, true, &mut Vec::new()).is_err());
+    }
 }

@@ -49,8 +49,8 @@ pub trait Verb: Send + Sync {
     /// Does the stage of this number after the data; `None` if there is none. Safe to repeat. There is at least one; the ends are not open any more.
     fn finish(&self, number: u32, job: &Job) -> impl Future<Output = Result<Option<Facts>>> + Send;
 
-    /// How the job ended, from its final state.
-    fn summary(&self, job: &Job) -> Summary;
+    /// How the job ended, from its final state; an error if that state does not tell.
+    fn summary(&self, job: &Job) -> Result<Summary>;
 }
 
 /// What a run needs besides the job.
@@ -212,7 +212,7 @@ impl<V: Verb> Run<'_, V> {
             .await?;
         Ok(match finished {
             Some(facts) => Step::Staged { number, facts },
-            None => Step::Done(self.verb.summary(job)),
+            None => Step::Done(self.verb.summary(job)?),
         })
     }
 

@@ -102,6 +102,13 @@ async fn a_document_of_another_program_in_any_order_is_compared_object_by_object
     let found = bench.diff(bench.live("Two"), archive(&path)).await.unwrap();
     assert_identical(&found, 25);
 
+    objects[7]["class"] = json!("Other");
+    write(&objects);
+    let found = bench.diff(archive(&path), bench.live("One")).await.unwrap();
+    assert!(found.left_out[0].contains("1 of its objects"), "{found:?}");
+    assert_eq!((found.counts.extra, found.counts.differences()), (1, 1));
+    objects[7]["class"] = json!("One");
+
     objects[4]["properties"]["views"] = json!(1_000);
     let gone = objects.remove(9);
     objects.push(objects[0].clone());

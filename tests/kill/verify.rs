@@ -1,5 +1,7 @@
 //! `--verify` cut short: the job stays, the next run compares again and moves nothing again.
 
+use elysiactl::job::Step;
+use elysiactl::journal::StateDir;
 use elysiactl::sandbox::{Fault, Rule, When};
 use rustix::process::Signal;
 
@@ -177,6 +179,47 @@ fn an_archive_that_is_gone_before_it_was_compared_is_13() {
     assert_eq!((world.unfinished(), world.hidden("out")), (None, vec![]));
 }
 
+/// A journal whose record of the comparison says this, and not what it found.
+#[test]
+fn a_comparison_whose_findings_are_lost_is_no_success() {
+    for (facts, named) in [
+        (vec![], "the journal lacks `verify found`"),
+        (
+            vec![("verify found", "[]")],
+            "the journal lacks `verify code`",
+        ),
+        (
+            vec![("verify found", "[]"), ("verify code", "-")],
+            "`verify code` is no number",
+        ),
+        (
+            vec![("verify found", "-"), ("verify code", "0")],
+            "`verify found` cannot be read",
+        ),
+    ] {
+        let world = World::with(230);
+        cut_short(&world, Cut::Lost, BACKUP, COMPARED);
+        let state = StateDir::open(&world.state_dir()).unwrap();
+        let folder = state.open_job(&world.jobs()[0].job).unwrap();
+        let mut opened = folder.open_store().unwrap();
+        let facts = facts.iter();
+        let step = Step::Staged {
+            number: 5,
+            facts: facts
+                .map(|(name, fact)| (name.to_string(), fact.to_string()))
+                .collect(),
+        };
+        opened.store.append(&[step.into()]).unwrap();
+        drop((opened, folder));
+        let ended = world.run(&format!("{BACKUP} --resume")).with(9);
+        assert!(ended.stderr.contains(named), "{ended:#?}");
+        assert!(world.unfinished().is_some() && ended.stdout.is_empty());
+        // The archive is whole, and whoever begins anew gets another one.
+        world.run(&format!("{BACKUP} --restart")).with(0);
+        assert_eq!(world.archives("out").len(), 2);
+    }
+}
+
 /// All of the new one would be younger than the backup, and nothing a loss.
 #[test]
 fn a_collection_that_is_another_one_by_then_is_not_compared_and_that_is_3() {
@@ -251,16 +294,18 @@ const CLEAR: &str = "col clear Article --force --method by-id --batch-size 40 --
 fn a_backup_before_a_clear_is_compared_and_what_is_cut_short_is_gone_on_with() {
     for cut in CUTS {
         let world = World::with(230);
-        let snapshot = world.store().snapshot();
         let ended = cut_short(&world, cut, CLEAR, COMPARED);
         if !matches!(cut, Cut::Killed(_)) {
             let last = "  kept: nothing was cleared\n  hint: the same command with --resume goes on with the backup, then clears\n";
             assert!(ended.stderr.ends_with(last), "{ended:#?}");
         }
         assert_eq!(world.store().count("Article"), 230);
+        // What was written since is not in the archive that was finished: another one is made.
+        world.store().fill("Article", 240, 4, 1);
+        let snapshot = world.store().snapshot();
         world.run(&format!("{CLEAR} --resume")).with(0);
         assert_eq!(world.store().count("Article"), 0);
-        let [archive] = world.archives("out").try_into().unwrap();
+        let [_, archive] = world.archives("out").try_into().unwrap();
         world
             .run(&format!("col restore out/{archive} --name Copy"))
             .with(0);

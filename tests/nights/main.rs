@@ -211,17 +211,109 @@ fn a_night_that_is_interrupted_at_every_turn_comes_to_its_end() {
     fresh_archive(&world, &[]);
 }
 
+/// The unfinished job is as if it had begun at that time.
+fn dated(world: &World, started: &str) {
+    let job = world.unfinished().unwrap();
+    let state = world.state_dir().join("jobs").join(&job).join("state.json");
+    let text = std::fs::read_to_string(&state).unwrap();
+    let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    value["started"] = started.into();
+    std::fs::write(&state, value.to_string()).unwrap();
+}
+
+/// So long ago.
+fn ago(hours: i64) -> String {
+    let time = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(hours);
+    time.to_string()
+}
+
+/// A night whose archive was finished, and not compared: the server went away.
+fn night_without_comparison(world: &World) -> Vec<PathBuf> {
+    let pages = ("GET", "/v1/objects?class=Article&limit=100");
+    let gone = Rule::new(
+        pages.0,
+        pages.1,
+        When::Nth(2..=u64::MAX),
+        Fault::ResetBefore,
+    );
+    world.sandbox.faults().add(gone);
+    world.run(&format!("{CRON} --retry-for 1ms")).with(5);
+    world.sandbox.faults().clear();
+    archives(world)
+}
+
+#[test]
+fn the_night_after_a_comparison_that_was_cut_short_has_an_archive_of_its_own() {
+    for (hours, is_compared) in [(13, true), (23, true), (25, false)] {
+        let world = World::with(OBJECTS);
+        night_without_comparison(&world);
+        dated(&world, &ago(hours));
+        let last_night = world.unfinished().unwrap();
+        let before = archives(&world);
+        world.run(CRON).with(0);
+        fresh_archive(&world, &before);
+        // What is too old to be gone on with is not compared any more, and its job is gone.
+        let old = world
+            .jobs()
+            .into_iter()
+            .find(|job| job.job.to_string() == last_night);
+        assert_eq!(old.map(|job| job.is_done), is_compared.then_some(true));
+    }
+}
+
+#[test]
+fn what_is_found_of_the_last_archive_is_not_lost_by_making_the_next_one() {
+    let world = World::with(OBJECTS);
+    let [archive] = night_without_comparison(&world).try_into().unwrap();
+    let mut bytes = std::fs::read(&archive).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&archive, bytes).unwrap();
+    dated(&world, &ago(20));
+    let before = archives(&world);
+    let ended = world.run(CRON).with(13);
+    assert!(ended.stderr.contains(" is damaged: "), "{ended:#?}");
+    fresh_archive(&world, &before);
+}
+
+/// The loop tries again within minutes: one archive a night is enough.
+#[test]
+fn a_comparison_that_is_made_in_the_same_night_is_not_followed_by_another_backup() {
+    let world = World::with(OBJECTS);
+    let before = night_without_comparison(&world);
+    let ended = world.run(&CRON.replace(" -q", "")).with(0);
+    assert!(
+        ended.stderr.contains("; no new one was made\n"),
+        "{ended:#?}"
+    );
+    assert_eq!(archives(&world), before);
+    // Nor is it where that job alone was asked for.
+    let world = World::with(OBJECTS);
+    let before = night_without_comparison(&world);
+    dated(&world, &ago(20));
+    let job = world.unfinished().unwrap();
+    world.run(&format!("jobs resume {job}")).with(0);
+    assert_eq!(archives(&world), before);
+}
+
+/// Whatever a second makes of it, the night ends with an archive.
+#[test]
+fn a_half_archive_of_about_the_age_that_is_resumed_ends_as_an_archive_or_is_begun_anew() {
+    for hours in [23, 24] {
+        let world = World::with(OBJECTS);
+        world.run_killed(CRON, 4, PAGES, Moment::After);
+        dated(&world, &ago(hours));
+        world.run(CRON).with(0);
+        fresh_archive(&world, &[]);
+    }
+}
+
 #[test]
 fn a_backup_that_died_days_ago_is_begun_anew_and_not_dated_today() {
     let world = World::with(OBJECTS);
     let ended = world.run_killed(CRON, 4, PAGES, Moment::After);
     assert_eq!(ended.signal, Some(9));
-    let job = world.unfinished().unwrap();
-    let state = world.state_dir().join("jobs").join(&job).join("state.json");
-    let text = std::fs::read_to_string(&state).unwrap();
-    let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
-    value["started"] = "2026-01-01T03:00:00Z".into();
-    std::fs::write(&state, value.to_string()).unwrap();
+    dated(&world, "2026-01-01T03:00:00Z");
     world.store().fill("Article", 20, 4, 9);
     world.run(CRON).with(0);
     fresh_archive(&world, &[]);

@@ -210,3 +210,114 @@ async fn a_document_that_says_it_has_more_objects_is_restored_and_is_no_success(
     assert!(back.notes[0].contains("says it has 231"), "{back:?}");
     sandbox.stop().await;
 }
+
+/// A document of the collection, its first objects changed, restored as `Copy`.
+async fn restored_changed(
+    sandbox: &Sandbox,
+    folder: &Path,
+    change: impl Fn(usize, &mut Value),
+) -> elysiactl::error::Result<elysiactl::commands::Outcome> {
+    let (schema, mut objects) = parts(sandbox);
+    let numbered = objects.iter_mut().enumerate();
+    numbered.for_each(|(number, object)| change(number, object));
+    let path = folder.join("changed.json");
+    // The definition comes last: by then every object was seen.
+    let document = format!("{{\"objects\":{},\"schema\":{schema}}}", json!(objects));
+    std::fs::write(&path, document).unwrap();
+    let session = session(&folder.join("state"));
+    let request = restore_request(&sandbox.connection(), &path, Some("Copy"));
+    restore(&session, &request).await
+}
+
+fn rejects(folder: &Path) -> Vec<Value> {
+    let job = std::fs::read_dir(folder.join("state/jobs")).unwrap().next();
+    let file = job.unwrap().unwrap().path().join("rejects.jsonl");
+    let text = std::fs::read_to_string(file).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn objects_of_another_collection_are_refused_one_by_one_and_the_others_are_restored() {
+    let sandbox = sandbox_with("Article", 230).await;
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = restored_changed(&sandbox, folder.path(), |number, object| match number {
+        0..3 => object["class"] = json!("Other"),
+        3 => object["class"] = json!(5),
+        // Nobody says anything, or says what the server makes of it.
+        4 => object["class"] = json!(null),
+        5 => object["class"] = json!("article"),
+        _ => object["class"] = json!("Article"),
+    });
+    let back = outcome.await.unwrap();
+    let end = (back.exit_code, back.tally.accepted, back.tally.rejected);
+    assert_eq!(end, (3, 226, 4), "{back:?}");
+    let said = "4 of its objects are not of collection `Article`, which it defines, and are not restored: `Other` (3), others (1)";
+    assert!(back.notes.iter().any(|note| note == said), "{back:?}");
+    assert!(sandbox.store().dump("Copy") == sandbox.store().dump("Article")[4..]);
+    let rejects = rejects(folder.path());
+    let reason = "its class is `Other`, and the document is of `Article`; it was not sent";
+    assert_eq!((rejects.len(), &rejects[0]["reason"]), (4, &json!(reason)));
+    sandbox.stop().await;
+}
+
+/// Two collections in one file have the same ids: it is the right one that is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_whose_id_another_collection_has_too_is_restored_as_it_is() {
+    let sandbox = sandbox_with("Article", 230).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (schema, mut objects) = parts(&sandbox);
+    let mut twin = objects[7].clone();
+    (twin["class"], twin["properties"]["title"]) = (json!("Other"), json!("a stranger"));
+    objects.push(twin);
+    let path = folder.path().join("two.json");
+    let document = json!({"schema": schema, "objects": objects});
+    std::fs::write(&path, document.to_string()).unwrap();
+    let session = session(&folder.path().join("state"));
+    let request = restore_request(&sandbox.connection(), &path, Some("Copy"));
+    let back = restore(&session, &request).await.unwrap();
+    assert_eq!((back.exit_code, back.tally.rejected), (3, 1), "{back:?}");
+    assert!(sandbox.store().dump("Copy") == sandbox.store().dump("Article"));
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_document_without_any_object_of_its_collection_is_refused_by_name() {
+    let sandbox = sandbox_with("Article", 230).await;
+    let folder = tempfile::tempdir().unwrap();
+    let other = |_: usize, object: &mut Value| object["class"] = json!("Other");
+    let outcome = restored_changed(&sandbox, folder.path(), other).await;
+    let error = outcome.unwrap_err();
+    assert_eq!(error.kind(), elysiactl::error::Kind::Incompatible);
+    let words = "none of its 230 objects is of collection `Article`, which it defines: they are of `Other` (230)";
+    assert!(error.to_string().contains(words), "{error}");
+    assert!(sandbox.store().definition("Copy").is_none());
+    sandbox.stop().await;
+}
+
+/// They cannot be in a collection with tenants, and are not dropped without a word.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn objects_without_a_tenant_are_refused_where_there_are_tenants() {
+    let sandbox = sandbox_with("Article", 230).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut schema, mut objects) = parts(&sandbox);
+    schema["multiTenancyConfig"]["enabled"] = json!(true);
+    for object in &mut objects[..200] {
+        object["tenant"] = json!("a");
+    }
+    let path = folder.path().join("tenants.json");
+    let document = json!({"schema": schema, "objects": objects});
+    std::fs::write(&path, document.to_string()).unwrap();
+    for (name, server) in [
+        ("OverGrpc", sandbox.connection()),
+        ("OverRest", rest(&sandbox)),
+    ] {
+        let session = session(&folder.path().join(name));
+        let request = restore_request(&server, &path, Some(name));
+        let back = restore(&session, &request).await.unwrap();
+        let end = (back.exit_code, back.tally.accepted, back.tally.rejected);
+        assert_eq!(end, (3, 200, 30), "{name}: {back:?}");
+    }
+    sandbox.stop().await;
+}

@@ -290,3 +290,70 @@ fn an_edited_folder_is_good_again_once_it_is_sealed_anew() {
     );
     assert_eq!(archive.trailer().unwrap().aliases, ["Other"]);
 }
+
+fn with_strangers() -> String {
+    let object = |id: u32, class: &str| {
+        format!(r#"{{"id":"00000000-0000-0000-0000-{id:012}","class":"{class}"}}"#)
+    };
+    let objects = (1..=9).map(|id| object(id, if id % 3 == 0 { "Article" } else { "Other" }));
+    let objects: Vec<String> = objects.collect();
+    format!("{{\"objects\":[{}],{SCHEMA}}}", objects.join(","))
+}
+
+/// None is lost where a page ends among them, and what was under way is found again.
+#[test]
+fn objects_of_another_collection_are_handed_out_as_unreadable_in_pages_of_any_size() {
+    let archive = open(with_strangers().as_bytes()).unwrap();
+    let source = archive.source();
+    for objects in 1..=10 {
+        let budget = Budget { objects, ..BUDGET };
+        let mut lane = Lane {
+            bounds: source.lanes()[0].clone(),
+            ..lane(0, 0)
+        };
+        let (mut own, mut others, mut is_last) = (Vec::new(), Vec::new(), false);
+        while !is_last {
+            let page = now(source.fetch(&lane, &lane.cursor, budget)).unwrap();
+            assert!(page.keys.len() + page.unreadable.len() <= objects as usize);
+            own.extend(page.keys.iter().map(|key| key.id.to_u128()));
+            others.extend(page.unreadable.iter().map(|one| one.key.id.to_u128()));
+            (lane.cursor, is_last) = (page.end, page.is_last);
+        }
+        assert_eq!((own, others), (vec![3, 6, 9], vec![1, 2, 4, 5, 7, 8]));
+    }
+    let verdict = archive.verify().unwrap();
+    assert_eq!((verdict.object_count, verdict.is_whole), (9, false));
+}
+
+#[test]
+fn what_holds_objects_of_another_collection_is_not_sealed_anew() {
+    let memory = Memory::of(Files::from([(
+        "x".to_owned(),
+        with_strangers().into_bytes(),
+    )]));
+    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let error = now(super::super::reseal::reseal_in(storage, "x")).unwrap_err();
+    assert!(error.message().contains("`Other` (6)"), "{error}");
+    assert_eq!(memory.files()["x"], with_strangers().into_bytes());
+
+    let (memory, objects) = (Memory::default(), [object(1), object(2)]);
+    let storage = Arc::new(memory.clone());
+    let path = make_in(storage.clone(), Format::Jsonl, Codec::None, &objects, 2);
+    let name = path.to_str().unwrap();
+    let parts = memory
+        .files()
+        .into_iter()
+        .filter(|(file, _)| file.contains("/objects/"));
+    for (file, text) in parts {
+        let text = String::from_utf8(text).unwrap();
+        memory
+            .put(
+                &file,
+                text.replacen("\"class\":\"Article\"", "\"class\":\"Other\"", 1)
+                    .as_bytes(),
+            )
+            .unwrap();
+    }
+    let error = now(super::super::reseal::reseal_in(storage, name)).unwrap_err();
+    assert!(error.message().contains("`Other` ("), "{error}");
+}

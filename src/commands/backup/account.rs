@@ -51,15 +51,7 @@ impl Backup<'_> {
     }
 
     pub(super) fn started_on_server(&self) -> Result<i64> {
-        match self
-            .state
-            .extra
-            .get("server time")
-            .and_then(|time| time.parse().ok())
-        {
-            Some(time) => Ok(time),
-            None => Ok(self.state.started_at()?.as_millisecond()),
-        }
+        began(&self.state)
     }
 
     /// A live id that is missing in the archive and is older than the backup is a loss; everything else came or went
@@ -67,13 +59,13 @@ impl Backup<'_> {
     pub(super) async fn account(&self, job: &Job) -> Result<Facts> {
         let counts = [
             job.tally.accepted + job.tally.rejected - self.woken_objects(job),
-            fact_number(job, "expected").unwrap_or(0),
-            fact_number(job, "after").unwrap_or(0),
+            fact_number(job, "expected")?,
+            fact_number(job, "after")?,
         ];
-        let is_counted = fact_number(job, "uncounted") == Some(0);
-        let is_complete = is_counted && counts.iter().all(|count| *count == counts[0]);
+        let uncounted: u64 = fact_number(job, "uncounted")?;
+        let is_complete = uncounted == 0 && counts.iter().all(|count| *count == counts[0]);
         if !self.request.with_data || is_complete {
-            return Ok(Facts::new());
+            return Ok(Census::default().facts());
         }
         self.session.reporter.event(&Event::Stage {
             doing: "compare ids, because the collection changed while it was read",
@@ -111,8 +103,9 @@ impl Backup<'_> {
     }
 }
 
-pub(super) fn notes(job: &Job) -> Vec<String> {
-    let number = |name: &str| fact_number(job, name).unwrap_or(0);
+/// Sentences for the archive and the report. Before there was a `census` nothing is known of what came and went.
+pub(super) fn notes(job: &Job, census: Option<Census>) -> Vec<String> {
+    let census = census.unwrap_or_default();
     let mut notes = Vec::new();
     if job.tally.rejected > 0 {
         notes.push(format!(
@@ -120,22 +113,22 @@ pub(super) fn notes(job: &Job) -> Vec<String> {
             grouped(job.tally.rejected)
         ));
     }
-    if number("lost") > 0 {
+    if census.lost > 0 {
         notes.push(format!(
             "{} objects older than the backup are not in the archive",
-            grouped(number("lost"))
+            grouped(census.lost)
         ));
     }
-    if number("added") > 0 {
+    if census.added > 0 {
         notes.push(format!(
             "{} objects were added while the backup ran and are not in the archive",
-            grouped(number("added"))
+            grouped(census.added)
         ));
     }
-    if number("removed") > 0 {
+    if census.removed > 0 {
         notes.push(format!(
             "{} objects were deleted while the backup ran and are in the archive",
-            grouped(number("removed"))
+            grouped(census.removed)
         ));
     }
     if job.facts.contains_key("definition at end") {

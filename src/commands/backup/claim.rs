@@ -1,5 +1,7 @@
 //! A job is begun, or the unfinished one is gone on with, if it still is about the same collection.
 
+use std::time::Duration;
+
 use super::*;
 
 pub(super) fn identity(request: &BackupRequest) -> Result<Identity> {
@@ -80,16 +82,20 @@ pub(super) async fn claim(
             state.extra.insert("version".into(), found.version.clone());
             state.extra.extend(witnesses);
             if let Some(time) = seen.server_time {
-                state.extra.insert("server time".into(), time.to_string());
+                state.extra.insert(SERVER_TIME.into(), time.to_string());
             }
         },
     )
 }
 
-/// A backup's age is that of its beginning.
 fn is_too_old(session: &Session, state: &State) -> Result<bool> {
+    Ok(age(state)? > session.resume_within)
+}
+
+/// A backup's age is that of its beginning. One that began in the future is as old as that is away: a clock is wrong.
+pub(super) fn age(state: &State) -> Result<Duration> {
     let age = Timestamp::now().duration_since(state.started_at()?);
-    Ok(age.unsigned_abs() > session.resume_within)
+    Ok(age.unsigned_abs())
 }
 
 /// Whoever sweeps an unfinished archive takes its lease with it; what is lost otherwise leaves the lease.
@@ -110,7 +116,10 @@ pub(super) async fn is_same_life(
     source: &CollectionSource,
 ) -> Result<bool> {
     let then = Incarnation {
-        shards: state.incarnation.clone().unwrap_or_default(),
+        shards: state.incarnation.clone().ok_or_else(|| {
+            let what = "the job has lost by what it knew its collection";
+            Error::new(Kind::JournalDamaged, what).with_hint("begin anew with --restart")
+        })?,
     };
     let Some(text) = state.extra.get(WITNESSES) else {
         return Ok(then.may_equal(now));

@@ -88,31 +88,26 @@ impl Backup<'_> {
         SinkOptions::default()
     }
 
-    fn ending(&self, job: &Job) -> Result<Ending> {
+    fn ending(&self, job: &Job, census: Option<Census>) -> Result<Ending> {
         let definition = job
             .facts
             .get("definition at end")
             .map(|text| Definition::parse(text.clone()))
             .transpose()?;
-        let aliases = job
-            .facts
-            .get("aliases")
-            .and_then(|text| serde_json::from_str(text).ok())
-            .unwrap_or_default();
         Ok(Ending {
             finished: Timestamp::now(),
             resumed: self.resumed,
             tenants: self.seen.tenants.iter().map(archived).collect(),
-            aliases,
+            aliases: aliases(job)?,
             definition_at_end: definition,
-            notes: notes(job),
+            notes: notes(job, census),
         })
     }
 
-    pub(super) fn seal(&self, job: &Job) -> Result<Facts> {
+    pub(super) fn seal(&self, job: &Job, census: Option<Census>) -> Result<Facts> {
         let sealed = self.draft(job)?.seal(
             &receipts(job),
-            &self.ending(job)?,
+            &self.ending(job, census)?,
             self.sink_options().with_digest,
         )?;
         Ok(Facts::from([
@@ -128,6 +123,20 @@ impl Backup<'_> {
         })?;
         Ok(Facts::from([("path".into(), path.display().to_string())]))
     }
+}
+
+/// None if the key may not list them.
+fn aliases(job: &Job) -> Result<Vec<String>> {
+    let Some(text) = job.facts.get("aliases") else {
+        return Ok(Vec::new());
+    };
+    serde_json::from_str(text).map_err(|cause| {
+        Error::new(
+            Kind::JournalDamaged,
+            "the journal holds other aliases than were written",
+        )
+        .with_cause(cause)
+    })
 }
 
 fn archived(tenant: &TenantState) -> crate::archive::TenantState {

@@ -4,6 +4,7 @@ mod account;
 mod claim;
 mod discard;
 mod draft;
+mod follow;
 mod lease;
 mod plan;
 mod seen;
@@ -18,11 +19,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::census;
+use super::census::{self, Census};
 use super::estimate::{self, Cost, Spelling};
+use super::facts::{SERVER_TIME, began, fact, fact_number, resumed};
 use super::owed;
 use super::report::{self, Account};
-use super::session::{Claimed, Outcome, Session, Unfinished, fact, fact_number, grouped, resumed};
+use super::session::{Claimed, Outcome, Session, Unfinished, grouped};
 use super::target::{self, Found};
 use super::verification;
 use super::witness::Witnesses;
@@ -46,6 +48,7 @@ use crate::weaviate::{
 };
 use claim::{claim, identity, is_same_life};
 pub(super) use discard::{discard, discard_loudly};
+pub(super) use follow::Follow;
 use lease::{Lease, Way};
 use plan::{describe_size, plan};
 use seen::Seen;
@@ -88,7 +91,7 @@ pub struct BackupRequest {
 
 /// Backs up one collection. The archive's path is in the outcome; nothing is there under that name before it is whole.
 pub async fn backup(session: &Session, request: &BackupRequest) -> Result<Outcome> {
-    backup_into(session, request, Arc::new(Local::at(&request.destination))).await
+    backup_and_follow(session, request, Follow::IfOld).await
 }
 
 /// [`backup`] by way of `storage`, whose root is the destination of the request.
@@ -97,6 +100,40 @@ pub async fn backup_into(
     request: &BackupRequest,
     storage: Arc<dyn Storage>,
 ) -> Result<Outcome> {
+    run(session, request, storage, Follow::IfOld).await
+}
+
+/// [`backup`], and another one if `follow` says so.
+pub(super) async fn backup_and_follow(
+    session: &Session,
+    request: &BackupRequest,
+    follow: Follow,
+) -> Result<Outcome> {
+    let storage = Arc::new(Local::at(&request.destination));
+    run(session, request, storage, follow).await
+}
+
+async fn run(
+    session: &Session,
+    request: &BackupRequest,
+    storage: Arc<dyn Storage>,
+    follow: Follow,
+) -> Result<Outcome> {
+    let (outcome, is_followed) = run_one(session, request, storage.clone(), follow).await?;
+    if !is_followed {
+        return Ok(outcome);
+    }
+    let (next, _) = run_one(session, request, storage, Follow::Never).await?;
+    Ok(next.after(outcome))
+}
+
+/// One job; true if another one is to follow it.
+async fn run_one(
+    session: &Session,
+    request: &BackupRequest,
+    storage: Arc<dyn Storage>,
+    follow: Follow,
+) -> Result<(Outcome, bool)> {
     let client = Arc::new(Client::new(&request.connection, Role::Source)?);
     let found = target::find_to_move(session, &client, &request.collection).await?;
     let identity = identity(request)?;
@@ -106,7 +143,7 @@ pub async fn backup_into(
     if session.is_dry_run {
         describe_size(session, request, &client, &seen, &mut plan).await;
         session.show_plan(&plan);
-        return Ok(Outcome::default());
+        return Ok((Outcome::default(), false));
     }
     session.show_plan(&plan);
     check_destination(request)?;
@@ -117,13 +154,15 @@ pub async fn backup_into(
     };
     way.clear().await?;
     let claimed = claim(&way, request, identity, &client, &found, &seen).await?;
+    let before = claimed.state.clone();
+    let is_followed = follow.is_due(session, &before)?;
     let (claimed, lease) = take_lease(session, &storage, request, claimed).await?;
     let verb = Backup {
         storage: storage.clone(),
         lease,
         folder: claimed.folder.clone(),
         state: claimed.state.clone(),
-        resumed: resumed(&claimed.state),
+        resumed: resumed(&claimed.state)?,
         request: request.clone(),
         client,
         seen,
@@ -149,12 +188,16 @@ pub async fn backup_into(
         Err(error) => return Err(session.forget_refused(folder, error)),
     };
     ended?;
-    Ok(Outcome {
+    if is_published(&before) {
+        follow::say(session, &before, is_followed);
+    }
+    let outcome = Outcome {
         exit_code: summary.exit_code,
         tally: summary.tally,
         notes: summary.notes,
         archive: Some(storage.path(&archive_name(&folder)?)),
-    })
+    };
+    Ok((outcome, is_followed))
 }
 
 /// The name of the job's archive at its destination.

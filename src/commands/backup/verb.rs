@@ -118,18 +118,19 @@ impl Verb for Backup<'_> {
     async fn finish(&self, number: u32, job: &Job) -> Result<Option<Facts>> {
         match number {
             0 => self.look_again().await.map(Some),
-            1 => self.seal(job).map(Some),
+            1 => self.seal(job, None).map(Some),
             2 => self.account(job).await.map(Some),
             // Again, with what the comparison found.
-            3 => self.seal(job).map(Some),
+            3 => self.seal(job, Some(Census::of(job)?)).map(Some),
             4 => self.publish(job).map(Some),
             5 if verification::is_wanted(&self.folder.state()?) => self.verify(job).await.map(Some),
             _ => Ok(None),
         }
     }
 
-    fn summary(&self, job: &Job) -> Summary {
-        let mut notes = notes(job);
+    fn summary(&self, job: &Job) -> Result<Summary> {
+        let census = Census::of(job)?;
+        let mut notes = notes(job, Some(census));
         if !self.seen.skipped.is_empty() {
             notes.push(format!(
                 "{} inactive tenants were left out",
@@ -139,17 +140,18 @@ impl Verb for Backup<'_> {
         let offloaded = self.offloaded();
         let is_whole = job.tally.rejected == 0 && offloaded.is_none();
         notes.extend(offloaded);
-        let exit_code = match (fact_number(job, "lost").unwrap_or(0), is_whole) {
+        let exit_code = match (census.lost, is_whole) {
             (0, true) => 0,
             (0, false) => 3,
             _ => 13,
         };
-        let found = verification::tell(job, &mut notes);
-        Summary {
+        let is_due = verification::is_wanted(&self.folder.state()?);
+        let found = verification::tell(job, is_due, &mut notes)?;
+        Ok(Summary {
             // 13 is the largest that a summary can have.
             exit_code: exit_code.max(found),
             tally: job.tally,
             notes,
-        }
+        })
     }
 }

@@ -48,15 +48,3 @@ pub(super) fn another_life(request: &ClearRequest, state: &State) -> Error {
     )
     .with_hint("pass --restart to clear the new one")
 }
-
-/// By the server's clock, in Unix milliseconds.
-pub(super) fn began(state: &State) -> Result<i64> {
-    match state
-        .extra
-        .get("server time")
-        .and_then(|time| time.parse().ok())
-    {
-        Some(time) => Ok(time),
-        None => Ok(state.started_at()?.as_millisecond()),
-    }
-}

@@ -14,9 +14,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::estimate::{self, Cost};
+use super::facts::{SERVER_TIME, began, fact_number};
 use super::kept::{self, Kept};
 use super::remake::{self, Remake};
-use super::session::{Claimed, Outcome, Session, Unfinished, fact_number, grouped};
+use super::session::{Claimed, Outcome, Session, Unfinished, grouped};
 use super::target::{self, Found};
 use crate::engine::{Facts, Verb};
 use crate::error::{Error, Kind, Result};
@@ -29,7 +30,7 @@ use crate::weaviate::{
     Client, Collection, CollectionEraser, CollectionSource, Connection, IdSource, Incarnation,
     ReadPlan, Role, TenantState, TenantStatus, Wanted,
 };
-use life::{another_life, began, check_same_life};
+use life::{another_life, check_same_life};
 pub use plan::{ClearPlan, plan_clear};
 use plan::{chosen, total};
 use verb::Clear;
@@ -233,7 +234,7 @@ async fn claim(
         saved::remember(state, saved);
         state
             .extra
-            .extend(time.map(|time| ("server time".to_owned(), time.to_string())));
+            .extend(time.map(|time| (SERVER_TIME.to_owned(), time.to_string())));
     })
 }
 

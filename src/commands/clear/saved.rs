@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::archive::Format;
-use crate::commands::backup::{BackupRequest, Inactive, backup};
+use crate::commands::backup::{BackupRequest, Follow, Inactive, backup_and_follow};
 use crate::format::Codec;
 
 /// Noted in the job's summary: the archive that was made before.
@@ -27,7 +27,8 @@ pub(super) async fn save(
             }
         };
     }
-    let outcome = backup(session, &backup_request(request, destination)).await;
+    let wanted = backup_request(request, destination);
+    let outcome = backup_and_follow(session, &wanted, Follow::Always).await;
     let outcome = outcome.map_err(unsaved)?;
     let (0, Some(archive)) = (outcome.exit_code, &outcome.archive) else {
         let found = outcome

@@ -97,7 +97,10 @@ impl Clear<'_> {
             };
         }
         let left = self.client.count_in(name, &self.live(job).await?).await?;
-        let mut facts = Facts::from([("left".into(), left.to_string())]);
+        let mut facts = Facts::from([
+            ("stuck".into(), "0".into()),
+            ("left".into(), left.to_string()),
+        ]);
         if left > 0 && self.is_by_id(job) {
             let policy = self.session.context().policy;
             let began = began(&self.folder.state()?)?;
@@ -120,6 +123,23 @@ impl Clear<'_> {
             .tenants(&self.request.collection)
             .await
             .map(|tenants| kept::active(&tenants))
+    }
+}
+
+/// What is left in a collection that was emptied.
+#[derive(Clone, Copy, Debug, Default)]
+struct Left {
+    all: u64,
+    /// What cannot be deleted.
+    stuck: u64,
+}
+
+impl Left {
+    fn of(job: &Job) -> Result<Self> {
+        Ok(Left {
+            all: fact_number(job, "left")?,
+            stuck: fact_number(job, "stuck")?,
+        })
     }
 }
 
@@ -152,21 +172,21 @@ impl Verb for Clear<'_> {
         }
     }
 
-    fn summary(&self, job: &Job) -> Summary {
-        let number = |name: &str| fact_number(job, name).unwrap_or(0);
+    fn summary(&self, job: &Job) -> Result<Summary> {
+        let left = match self.request.delete_schema {
+            true => Left::default(),
+            false => Left::of(job)?,
+        };
         let mut notes = Vec::new();
         let mut exit_code = 0;
-        if number("stuck") > 0 {
-            notes.push(format!(
-                "{} objects cannot be deleted",
-                grouped(number("stuck"))
-            ));
+        if left.stuck > 0 {
+            notes.push(format!("{} objects cannot be deleted", grouped(left.stuck)));
             exit_code = 3;
         }
-        if number("left") > number("stuck") {
+        if left.all > left.stuck {
             notes.push(format!(
                 "{} objects were created since the job began and are left",
-                grouped(number("left") - number("stuck"))
+                grouped(left.all - left.stuck)
             ));
             exit_code = 3;
         }
@@ -180,10 +200,21 @@ impl Verb for Clear<'_> {
         if !self.is_by_id(job) {
             tally.accepted = self.state.total.unwrap_or(0);
         }
-        Summary {
+        Ok(Summary {
             exit_code,
             tally,
             notes,
-        }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::facts::tests::none_may_lack;
+
+    #[test]
+    fn what_is_left_and_not_known_is_not_nothing() {
+        none_may_lack(&[("left", "3"), ("stuck", "1")], Left::of);
     }
 }

@@ -15,6 +15,7 @@ mod sort;
 mod words;
 
 use super::session::{Session, grouped};
+use crate::archive::Archive;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Plan};
 use crate::format::Shape;
@@ -90,6 +91,12 @@ async fn compare(
         left_out: scope.inactive.clone(),
         ..Comparison::default()
     };
+    for seen in [&one, &two] {
+        let doubt = seen.archive().and_then(Archive::doubt);
+        found
+            .left_out
+            .extend(doubt.map(|doubt| format!("{}: {doubt}", seen.title)));
+    }
     match wanted.is_archive_the_measure {
         true => {
             let said = |what: &String| format!("not compared: {what}");

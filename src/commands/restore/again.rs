@@ -24,7 +24,7 @@ pub(super) async fn answer_again(
         state.job
     )));
     let mut outcome = Outcome {
-        exit_code: state.exit_code.unwrap_or(0),
+        exit_code: exit_code(&state)?,
         tally: state.tally,
         notes: Vec::new(),
         archive: None,
@@ -34,6 +34,16 @@ pub(super) async fn answer_again(
         verify_now(session, request, looked, &state, &mut outcome).await?;
     }
     Ok(Some(outcome))
+}
+
+fn exit_code(state: &State) -> Result<u8> {
+    state.exit_code.ok_or_else(|| {
+        let what = format!(
+            "job {} is done, and its summary does not say how",
+            state.job
+        );
+        Error::new(Kind::JournalDamaged, what).with_hint("begin anew with --restart")
+    })
 }
 
 fn last_finished(session: &Session, identity: &Identity) -> Result<Option<State>> {
@@ -49,18 +59,24 @@ fn last_finished(session: &Session, identity: &Identity) -> Result<Option<State>
 
 async fn is_as_left(session: &Session, looked: &Looked, state: &State) -> Result<bool> {
     let (client, name) = (&looked.client, &looked.name);
-    let left = |name: &str| state.extra.get(name).cloned().unwrap_or_default();
+    // A summary that lacks them tells nothing.
+    let (Some(incarnation), Some(left)) =
+        (state.extra.get("incarnation"), state.extra.get("count"))
+    else {
+        return Ok(false);
+    };
+    let then = Incarnation::from_text(incarnation);
     let policy = session.context().policy;
     let look = || client.collection(name);
     let Collection::Found(definition) = policy.run("look for the collection", look).await? else {
         return Ok(false);
     };
     let look = || Incarnation::of(client, name, &definition);
-    let incarnation = policy.run("look at the collection", look).await?;
+    let now = policy.run("look at the collection", look).await?;
     let count = policy.run("count objects", || client.count(name, &Tenant::NONE));
     // Tenants were put to sleep since they were counted.
-    let same_count = definition.has_tenants()? || count.await?.to_string() == left("count");
-    Ok(Incarnation::from_text(&left("incarnation")).may_equal(&incarnation) && same_count)
+    let same_count = definition.has_tenants()? || count.await?.to_string() == *left;
+    Ok(then.may_equal(&now) && same_count)
 }
 
 fn changed_since(name: &CollectionName, state: &State) -> Error {

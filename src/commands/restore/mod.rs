@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use super::session::{self, Claimed, Outcome, Session, Unfinished, fact, fact_number, grouped};
+use super::facts::{fact, fact_number};
+use super::session::{self, Claimed, Outcome, Session, Unfinished, grouped};
 use super::target;
 use super::verification;
 use super::{census, diff, estimate, owed};

@@ -14,6 +14,8 @@ pub(super) const ALIASES_SINCE: (u32, u32) = (1, 32);
 /// Facts of a restore.
 const SELECTION: &str = "selection";
 const LEFT_OUT: &str = "left out";
+pub(super) const ALIASES_TAKEN: &str = "aliases taken";
+pub(super) const ALIASES_LACKING: &str = "aliases lacking";
 
 impl Restore<'_> {
     /// What the objects are like; the archive is read for it once.
@@ -138,13 +140,15 @@ impl Restore<'_> {
         }
         let names = survey.tenants.keys().filter_map(Tenant::name);
         let chosen: BTreeSet<Tenant> = match self.request.tenants.is_empty() {
-            true => names.map(Tenant::named).collect(),
+            // Also those without a tenant: each is refused, and none left out without a word.
+            true => survey.tenants.keys().cloned().collect(),
             false => target::matching(&self.request.tenants, names, self.name.as_str())?
                 .iter()
                 .map(|name| Tenant::named(name))
                 .collect(),
         };
         selection.tenants = Some(chosen);
+        selection.tenants_only = true;
         Ok(())
     }
 
@@ -201,10 +205,13 @@ impl Restore<'_> {
         let selection = selected(job)?;
         if !self.archive.is_ours() {
             let names = selection.tenants.unwrap_or_default();
-            let made = names.iter().map(|tenant| TenantState {
-                name: tenant.to_string(),
-                status: TenantStatus::Hot,
-            });
+            let made = names
+                .iter()
+                .filter_map(Tenant::name)
+                .map(|name| TenantState {
+                    name: name.to_owned(),
+                    status: TenantStatus::Hot,
+                });
             return Ok(made.collect());
         }
         let skipped: BTreeSet<&String> = self
@@ -268,11 +275,10 @@ impl Restore<'_> {
     }
 
     /// What did not come back although nothing was refused, one sentence each.
-    pub(super) fn left_out(&self, job: &Job) -> Vec<String> {
-        let lines = |name: &str| job.facts.get(name).map(String::as_str).unwrap_or_default();
-        let mut left_out: Vec<String> = lines(LEFT_OUT).lines().map(str::to_owned).collect();
+    pub(super) fn left_out(&self, job: &Job) -> Result<Vec<String>> {
+        let mut left_out: Vec<String> = fact(job, LEFT_OUT)?.lines().map(str::to_owned).collect();
         left_out.extend(self.archive.doubt().map(str::to_owned));
-        let (taken, lacking) = (lines("aliases taken"), lines("aliases lacking"));
+        let (taken, lacking) = (fact(job, ALIASES_TAKEN)?, fact(job, ALIASES_LACKING)?);
         if !taken.is_empty() {
             left_out.push(format!(
                 "these aliases are taken and were left as they are: {taken}"
@@ -283,7 +289,7 @@ impl Restore<'_> {
                 "this server has no aliases; these were not made: {lacking}"
             ));
         }
-        left_out
+        Ok(left_out)
     }
 }
 
@@ -336,10 +342,7 @@ fn to_text(selection: &Selection) -> Result<String> {
 
 /// What this job takes out of its archive.
 pub(super) fn selected(job: &Job) -> Result<Selection> {
-    let Some(text) = job.facts.get(SELECTION) else {
-        return Ok(Selection::default());
-    };
-    serde_json::from_str(text).map_err(|cause| {
+    serde_json::from_str(fact(job, SELECTION)?).map_err(|cause| {
         Error::new(
             Kind::JournalDamaged,
             "the journal holds another selection than was written",

@@ -66,6 +66,16 @@ pub(super) struct Survey {
     pub unfit_values: BTreeMap<String, Group>,
 }
 
+impl Survey {
+    fn add(&mut self, tenant: &Tenant) {
+        self.count += 1;
+        match self.tenants.get_mut(tenant) {
+            Some(count) => *count += 1,
+            None => drop(self.tenants.insert(tenant.clone(), 1)),
+        }
+    }
+}
+
 /// What the objects are held against.
 pub(super) struct Measure<'a> {
     /// The definition that they are to fit.
@@ -90,6 +100,8 @@ pub(super) async fn survey(
             stop()?;
             let page = source.fetch(&lane, &lane.cursor, PAGE).await?;
             page.objects.walk(&mut surveyor)?;
+            let unreadable = page.unreadable.iter();
+            unreadable.for_each(|reject| surveyor.found.add(&reject.key.tenant));
             if page.is_last {
                 break;
             }
@@ -150,11 +162,7 @@ fn as_stored(name: &str) -> String {
 
 impl Visit for Surveyor {
     fn object(&mut self, key: &Key, _: Times) -> Result<()> {
-        self.found.count += 1;
-        match self.found.tenants.get_mut(&key.tenant) {
-            Some(count) => *count += 1,
-            None => drop(self.found.tenants.insert(key.tenant.clone(), 1)),
-        }
+        self.found.add(&key.tenant);
         self.key = key.clone();
         Ok(())
     }

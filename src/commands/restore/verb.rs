@@ -1,6 +1,6 @@
 //! The stages of a restore, and its two ends.
 
-use super::part::{ALIASES_SINCE, selected};
+use super::part::{ALIASES_LACKING, ALIASES_SINCE, ALIASES_TAKEN, selected};
 use super::survey::Survey;
 use super::*;
 use crate::commands::diff::Comparison;
@@ -95,10 +95,17 @@ impl Restore<'_> {
         Ok(Facts::from([("after".into(), after.to_string())]))
     }
 
-    /// Once, if some run has asked for it.
-    async fn verify_if_wanted(&self, job: &Job) -> Result<Facts> {
-        let is_wanted = verification::is_wanted(&self.folder.state()?) && !self.request.skip_data;
-        if !is_wanted || verification::is_made(job) {
+    /// True if some run has asked for the comparison.
+    fn is_to_be_verified(&self) -> Result<bool> {
+        Ok(verification::is_wanted(&self.folder.state()?) && !self.request.skip_data)
+    }
+
+    fn is_verification_due(&self, job: &Job) -> Result<bool> {
+        Ok(self.is_to_be_verified()? && !verification::is_made(job))
+    }
+
+    async fn verify(&self, job: &Job) -> Result<Facts> {
+        if !self.is_verification_due(job)? {
             return Ok(Facts::new());
         }
         let comparison = self.compare();
@@ -122,18 +129,18 @@ impl Restore<'_> {
 
     /// States of tenants, automation flags and aliases, now that the data are there.
     async fn settle(&self, job: &Job) -> Result<Facts> {
-        let mut facts = Facts::new();
+        let mut facts = Facts::from(
+            [ALIASES_TAKEN, ALIASES_LACKING].map(|name| (name.to_owned(), String::new())),
+        );
         let mut asleep = self.tenants(job)?;
         asleep.retain(|tenant| tenant.status == TenantStatus::Cold);
         self.client.set_tenants(&self.name, &asleep).await?;
         owed::settle(self.session, &self.folder, &self.client).await?;
         if self.request.name.is_none() && self.version < ALIASES_SINCE {
-            facts.insert("aliases lacking".into(), self.archive.aliases().join(", "));
+            facts.insert(ALIASES_LACKING.into(), self.archive.aliases().join(", "));
         } else if self.request.name.is_none() {
-            facts.insert(
-                "aliases taken".into(),
-                self.make_aliases().await?.join(", "),
-            );
+            let taken = self.make_aliases().await?.join(", ");
+            facts.insert(ALIASES_TAKEN.into(), taken);
         }
         Ok(facts)
     }
@@ -155,6 +162,26 @@ fn written(job: &Job) -> Vec<Key> {
     let whole = receipts.filter(|receipt| receipt.count > 0 && receipt.rejected == 0);
     let first = whole.filter_map(|receipt| Some(receipt.span.as_ref()?.0.clone()));
     first.take(WITNESSES).collect()
+}
+
+/// What was counted.
+struct Stock {
+    /// In the collection before anything was written.
+    before: u64,
+    /// In the collection at the end.
+    after: u64,
+    /// In the part of the archive that is restored.
+    expected: u64,
+}
+
+impl Stock {
+    fn of(job: &Job) -> Result<Self> {
+        Ok(Stock {
+            before: fact_number(job, "before")?,
+            after: fact_number(job, "after")?,
+            expected: fact_number(job, "expected")?,
+        })
+    }
 }
 
 impl Verb for Restore<'_> {
@@ -195,7 +222,7 @@ impl Verb for Restore<'_> {
         match number {
             0 => self.take_stock(job).await.map(Some),
             // While every tenant is awake.
-            1 => self.verify_if_wanted(job).await.map(Some),
+            1 => self.verify(job).await.map(Some),
             2 => self.settle(job).await.map(Some),
             3 => {
                 // From here on the collection is the user's; a restart must not remove it.
@@ -205,15 +232,18 @@ impl Verb for Restore<'_> {
                 Ok(Some(Facts::new()))
             }
             // A run that came later may have been the first to ask.
-            4 => self.verify_if_wanted(job).await.map(Some),
+            _ if self.is_verification_due(job)? => self.verify(job).await.map(Some),
             _ => Ok(None),
         }
     }
 
-    fn summary(&self, job: &Job) -> Summary {
-        let number = |name: &str| fact_number(job, name).unwrap_or(0);
+    fn summary(&self, job: &Job) -> Result<Summary> {
         let (accepted, rejected) = (job.tally.accepted, job.tally.rejected);
-        let (before, after, expected) = (number("before"), number("after"), number("expected"));
+        let Stock {
+            before,
+            after,
+            expected,
+        } = Stock::of(job)?;
         let mut notes = Vec::new();
         if rejected > 0 {
             notes.push(format!(
@@ -253,16 +283,29 @@ impl Verb for Restore<'_> {
             ));
         }
         notes.extend(self.remarks());
-        for left_out in self.left_out(job) {
+        for left_out in self.left_out(job)? {
             notes.push(left_out);
             exit_code = exit_code.max(3);
         }
         // 13 is the largest that a summary can have.
-        exit_code = exit_code.max(verification::tell(job, &mut notes));
-        Summary {
+        let is_due = self.is_to_be_verified()?;
+        exit_code = exit_code.max(verification::tell(job, is_due, &mut notes)?);
+        Ok(Summary {
             exit_code,
             tally: job.tally,
             notes,
-        }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::facts::tests::none_may_lack;
+
+    #[test]
+    fn what_was_counted_and_is_lost_is_not_zero() {
+        let facts = [("before", "0"), ("after", "4"), ("expected", "4")];
+        none_may_lack(&facts, Stock::of);
     }
 }
