@@ -4,7 +4,8 @@
 //! one call; a batch is a page and smaller than that. Ids may come over gRPC, deletions go over REST, which is as fast here:
 //! nothing is ever deleted at another server that gRPC may lead to.
 
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use reqwest::{Method, StatusCode};
@@ -18,32 +19,114 @@ use crate::job::{Bounds, Cursor, Intent, Lane, LaneId, Receipt};
 use crate::model::{CollectionName, Key, Tenant};
 use crate::pipe::{Appetite, Applied, Budget, Nothing, Page, Reject, Sink, Source};
 
+/// Keys that are listed at once, where nothing else comes with them. Each listing makes the server sort what was deleted and
+/// not yet written to its segments: as many small ones cost as much as a part of the deletions.
+const LISTED: u32 = 10_000;
+
 /// The keys of a collection.
-pub struct IdSource(CollectionSource);
+pub struct IdSource {
+    objects: CollectionSource,
+    /// What was listed of each lane and not handed out.
+    listed: Mutex<HashMap<LaneId, Listed>>,
+}
+
+/// Keys in order, and whether nothing of the lane comes after them.
+struct Listed {
+    after: Cursor,
+    keys: VecDeque<Key>,
+    end: Cursor,
+    is_last: bool,
+}
 
 impl IdSource {
     /// The keys of what `objects` reads.
     pub fn new(objects: CollectionSource) -> Self {
-        IdSource(objects)
+        IdSource {
+            objects,
+            listed: Mutex::default(),
+        }
+    }
+
+    fn listed(&self) -> MutexGuard<'_, HashMap<LaneId, Listed>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A page out of what was listed before, if that goes on at the cursor.
+    fn kept(&self, lane: &Lane, cursor: &Cursor, objects: usize) -> Option<Page> {
+        let mut listed = self.listed();
+        let kept = listed
+            .remove(&lane.id)
+            .filter(|kept| kept.after == *cursor)?;
+        let (page, rest) = kept.take(lane, objects);
+        if let Some(rest) = rest {
+            listed.insert(lane.id, rest);
+        }
+        Some(page)
     }
 }
 
-/// Keys are all that is needed of a page.
-fn keys_only(page: Page) -> Page {
-    Page {
-        objects: Arc::new(Nothing),
-        bytes: page.keys.len() * size_of::<Key>(),
-        ..page
+impl Listed {
+    /// The first keys, as far as they belong to the lane, which may have been cut since they were listed; and what is left.
+    fn take(mut self, lane: &Lane, objects: usize) -> (Page, Option<Self>) {
+        if let Bounds::Keys {
+            until: Some(until), ..
+        } = &lane.bounds
+        {
+            let within = self.keys.partition_point(|key| key <= until);
+            if within < self.keys.len() {
+                self.keys.truncate(within);
+                (self.end, self.is_last) = (Cursor::After(until.clone()), true);
+            }
+        }
+        let count = objects.max(1).min(self.keys.len());
+        let keys: Vec<Key> = self.keys.drain(..count).collect();
+        let is_all = self.keys.is_empty();
+        let end = match keys.last() {
+            Some(last) if !is_all => Cursor::After(last.clone()),
+            _ => self.end.clone(),
+        };
+        let page = Page {
+            bytes: size_of_val(&keys[..]),
+            keys,
+            objects: Arc::new(Nothing),
+            unreadable: Vec::new(),
+            end: end.clone(),
+            is_last: is_all && self.is_last,
+        };
+        self.after = end;
+        (page, (!is_all).then_some(self))
     }
 }
 
 impl Source for IdSource {
     fn lanes(&self) -> Vec<Bounds> {
-        self.0.lanes()
+        self.objects.lanes()
     }
 
     async fn fetch(&self, lane: &Lane, cursor: &Cursor, budget: Budget) -> Result<Page> {
-        self.0.fetch(lane, cursor, budget).await.map(keys_only)
+        let objects = budget.objects as usize;
+        if let Some(page) = self.kept(lane, cursor, objects) {
+            return Ok(page);
+        }
+        let budget = match self.objects.lists_keys_alone() {
+            true => Budget {
+                objects: budget.objects.max(LISTED),
+                bytes: usize::MAX,
+            },
+            false => budget,
+        };
+        let page = self.objects.fetch(lane, cursor, budget).await?;
+        let listed = Listed {
+            after: cursor.clone(),
+            keys: page.keys.into(),
+            end: page.end,
+            is_last: page.is_last,
+        };
+        let (page, rest) = listed.take(lane, objects);
+        if let Some(rest) = rest {
+            self.listed().insert(lane.id, rest);
+        }
+        Ok(page)
     }
 
     /// From the journal: some of them may be gone already.
@@ -65,12 +148,12 @@ impl Source for IdSource {
     }
 
     async fn border(&self, lane: &Lane, page: &Page) -> Result<Option<Cursor>> {
-        self.0.border(lane, page).await
+        self.objects.border(lane, page).await
     }
 
     /// An object that cannot be read is handed on by its key: perhaps it can be deleted.
     async fn pass_over(&self, lane: &Lane, cursor: &Cursor, reason: &str) -> Result<Option<Page>> {
-        let page = self.0.pass_over(lane, cursor, reason).await?;
+        let page = self.objects.pass_over(lane, cursor, reason).await?;
         Ok(page.map(|page| Page {
             keys: page
                 .unreadable
@@ -298,5 +381,70 @@ impl Sink for CollectionEraser {
     /// The server's acknowledgement is all there is.
     fn barrier(&self) -> Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ObjectId;
+
+    fn key(number: u128) -> Key {
+        Key::of(ObjectId::from_u128(number))
+    }
+
+    fn lane(until: Option<u128>) -> Lane {
+        Lane::alone(Bounds::Keys {
+            after: None,
+            until: until.map(key),
+        })
+    }
+
+    fn listed(numbers: std::ops::RangeInclusive<u128>, is_last: bool) -> Listed {
+        Listed {
+            after: Cursor::Start,
+            end: Cursor::After(key(*numbers.end() + 100)),
+            keys: numbers.map(key).collect(),
+            is_last,
+        }
+    }
+
+    /// The keys of each page, and what is said of the last one.
+    fn pages(mut listed: Listed, lane: &Lane, objects: usize) -> (Vec<usize>, Cursor, bool) {
+        let mut counts = Vec::new();
+        loop {
+            let (page, rest) = listed.take(lane, objects);
+            counts.push(page.keys.len());
+            match rest {
+                Some(rest) => listed = rest,
+                None => return (counts, page.end, page.is_last),
+            }
+            assert!(!page.is_last, "keys are left");
+        }
+    }
+
+    #[test]
+    fn what_was_listed_comes_in_pages_and_ends_where_the_listing_ended() {
+        for is_last in [true, false] {
+            let (counts, end, was_last) = pages(listed(1..=7, is_last), &lane(None), 3);
+            assert_eq!(counts, [3, 3, 1]);
+            assert_eq!((end, was_last), (Cursor::After(key(107)), is_last));
+        }
+        let none = Listed {
+            keys: VecDeque::new(),
+            ..listed(1..=1, true)
+        };
+        assert_eq!(pages(none, &lane(None), 3).0, [0]);
+    }
+
+    #[test]
+    fn of_a_lane_that_was_cut_nothing_is_handed_out_beyond_the_cut() {
+        let (counts, end, is_last) = pages(listed(1..=7, false), &lane(Some(5)), 3);
+        assert_eq!((counts, end), (vec![3, 2], Cursor::After(key(5))));
+        assert!(is_last);
+        // The cut lies beyond what was listed: there is more to list.
+        let (counts, end, is_last) = pages(listed(1..=7, false), &lane(Some(500)), 10);
+        assert_eq!((counts, end), (vec![7], Cursor::After(key(107))));
+        assert!(!is_last);
     }
 }

@@ -61,6 +61,11 @@ impl CollectionSource {
         self
     }
 
+    /// True if a page holds nothing but keys, so that a large one is cheap.
+    pub(super) fn lists_keys_alone(&self) -> bool {
+        self.plan == ReadPlan::KeysOverGrpc && self.client.has_grpc()
+    }
+
     /// True if a page from the beginning of a tenant shows that it has no more: it is short, and as many as were counted.
     fn is_whole(&self, tenant: &Tenant, asked: u32, given: usize) -> bool {
         let asked = asked.min(self.cap.load(Ordering::Relaxed));
