@@ -370,7 +370,7 @@ impl Client {
 
     fn no_reply(&self, cause: reqwest::Error) -> Error {
         let why = innermost(&cause);
-        if cause.is_builder() || why.contains("certificate") || why.contains("UnknownIssuer") {
+        if cause.is_builder() || is_of_certificate(&why) {
             return Error::new(
                 self.role.refused(),
                 format!("cannot talk to {}: {why}", self.address()),
@@ -454,6 +454,11 @@ pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let text = error.to_string();
     text.split_once(" (os error")
         .map_or(text.clone(), |(words, _)| words.to_lowercase())
+}
+
+/// True if what failed is a certificate, which trying again does not change.
+pub(super) fn is_of_certificate(why: &str) -> bool {
+    why.contains("certificate") || why.contains("UnknownIssuer")
 }
 
 fn parse_retry_after(text: &str) -> Option<Duration> {

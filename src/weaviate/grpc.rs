@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use tonic::{Code, Status};
 
-use super::client::{Client, Patience, clean};
+use super::client::{Client, Patience, clean, is_of_certificate};
 use super::connection::Connection;
 use super::protobuf::Fields;
 use crate::error::{Error, Kind, Reaction, Result};
@@ -198,6 +198,8 @@ impl Client {
             Code::Unknown | Code::Internal | Code::DataLoss => {
                 transient("failed").with_reaction(Reaction::Suspect)
             }
+            Code::FailedPrecondition if is_of_certificate(&said) => refused("cannot be talked to")
+                .with_hint("check --grpc-url, --ca-cert and the certificate of the server"),
             _ => refused("refused"),
         }
     }
@@ -287,6 +289,11 @@ mod tests {
                 Status::unknown("panic occurred: runtime error"),
                 Kind::Exhausted,
                 Reaction::Suspect,
+            ),
+            (
+                Status::failed_precondition("invalid peer certificate: Expired"),
+                Kind::SourceRefused,
+                Reaction::Permanent,
             ),
             (
                 Status::unimplemented("unknown method"),
