@@ -208,8 +208,9 @@ impl Client {
         body: Option<Bytes>,
         patience: Patience,
     ) -> Result<Reply> {
+        let key = self.key();
         let reply = self.exchange(&method, path, body.clone(), patience).await?;
-        if reply.status == StatusCode::UNAUTHORIZED && self.read_key_again() {
+        if reply.status == StatusCode::UNAUTHORIZED && self.has_other_key(key.as_deref()) {
             return self.judge(self.exchange(&method, path, body, patience).await?);
         }
         self.judge(reply)
@@ -299,19 +300,19 @@ impl Client {
         key.as_ref().map(|key| key.expose_secret().to_owned())
     }
 
-    pub(super) fn read_key_again(&self) -> bool {
+    /// Reads the key file again; true if the key is another one now than the one that was refused. Of several calls that are
+    /// refused at once, the first may have read it for all.
+    pub(super) fn has_other_key(&self, refused: Option<&str>) -> bool {
         let Some(path) = &self.connection.key_file else {
             return false;
         };
-        let Ok(text) = std::fs::read_to_string(path) else {
-            return false;
-        };
+        let text = std::fs::read_to_string(path).unwrap_or_default();
         let mut key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = key
-            .as_ref()
-            .is_none_or(|old| old.expose_secret() != text.trim());
-        *key = Some(text.trim().to_owned().into());
-        is_new
+        // Empty while it is being written.
+        if !text.trim().is_empty() {
+            *key = Some(text.trim().to_owned().into());
+        }
+        key.as_ref().map(|key| key.expose_secret()) != refused
     }
 
     fn judge(&self, reply: Reply) -> Result<Reply> {
@@ -370,7 +371,7 @@ impl Client {
 
     fn no_reply(&self, cause: reqwest::Error) -> Error {
         let why = innermost(&cause);
-        if cause.is_builder() || why.contains("certificate") || why.contains("UnknownIssuer") {
+        if cause.is_builder() || is_of_certificate(&why) {
             return Error::new(
                 self.role.refused(),
                 format!("cannot talk to {}: {why}", self.address()),
@@ -454,6 +455,11 @@ pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let text = error.to_string();
     text.split_once(" (os error")
         .map_or(text.clone(), |(words, _)| words.to_lowercase())
+}
+
+/// True if what failed is a certificate, which trying again does not change.
+pub(super) fn is_of_certificate(why: &str) -> bool {
+    why.contains("certificate") || why.contains("UnknownIssuer")
 }
 
 fn parse_retry_after(text: &str) -> Option<Duration> {

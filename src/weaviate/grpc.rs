@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use tonic::{Code, Status};
 
-use super::client::{Client, Patience, clean};
+use super::client::{Client, Patience, clean, is_of_certificate};
 use super::connection::Connection;
 use super::protobuf::Fields;
 use crate::error::{Error, Kind, Reaction, Result};
@@ -131,7 +131,7 @@ impl Client {
     pub(super) async fn call(&self, grpc: &Grpc, method: Method, message: Bytes) -> Result<Bytes> {
         let key = self.key();
         let mut reply = grpc.call(method, message.clone(), key.as_deref()).await;
-        if reply.as_ref().is_err_and(is_unauthorised) && self.read_key_again() {
+        if reply.as_ref().is_err_and(is_unauthorised) && self.has_other_key(key.as_deref()) {
             reply = grpc.call(method, message, self.key().as_deref()).await;
         }
         match reply {
@@ -197,6 +197,8 @@ impl Client {
             Code::Unknown | Code::Internal | Code::DataLoss => {
                 transient("failed").with_reaction(Reaction::Suspect)
             }
+            Code::FailedPrecondition if is_of_certificate(&said) => refused("cannot be talked to")
+                .with_hint("check --grpc-url, --ca-cert and the certificate of the server"),
             _ => refused("refused"),
         }
     }
@@ -288,6 +290,11 @@ mod tests {
                 Reaction::Suspect,
             ),
             (
+                Status::failed_precondition("invalid peer certificate: Expired"),
+                Kind::SourceRefused,
+                Reaction::Permanent,
+            ),
+            (
                 Status::unimplemented("unknown method"),
                 Kind::SourceRefused,
                 Reaction::Permanent,
@@ -307,6 +314,36 @@ mod tests {
         let status =
             Status::with_details(Code::ResourceExhausted, "limit", Bytes::from_static(b"x"));
         assert_eq!(meaning(status).reaction(), Reaction::Permanent);
+    }
+
+    #[tokio::test]
+    async fn calls_that_are_refused_together_all_go_on_with_the_new_key() {
+        use crate::sandbox::{Sandbox, Settings};
+        use futures_util::future::join_all;
+        let settings = Settings {
+            api_key: Some("new".to_owned()),
+            ..Settings::default()
+        };
+        let sandbox = Sandbox::start(settings).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, "new\n").unwrap();
+        let connection = Connection {
+            api_key: Some("old".to_owned().into()),
+            key_file: Some(path.clone()),
+            ..sandbox.connection()
+        };
+        let client = Client::new(&connection, Role::Source).unwrap();
+        let grpc = Grpc::new(&connection, &sandbox.grpc_url(), None).unwrap();
+        let calls = join_all((0..8).map(|_| client.check_grpc(&grpc))).await;
+        assert!(calls.iter().all(Result::is_ok), "{calls:?}");
+        let client = Client::new(&connection, Role::Source).unwrap();
+        let calls = join_all((0..8).map(|_| client.get("meta"))).await;
+        assert!(calls.iter().all(Result::is_ok));
+        std::fs::write(&path, "").unwrap();
+        assert!(client.has_other_key(Some("old")));
+        assert_eq!(client.key().as_deref(), Some("new"));
+        assert!(!client.has_other_key(Some("new")));
     }
 
     #[tokio::test]

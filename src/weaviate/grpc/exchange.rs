@@ -10,6 +10,7 @@ use reqwest::{Body, StatusCode};
 use tonic::{Code, Status};
 
 use crate::pipe::{Buffer, Buffers};
+use crate::weaviate::client::{innermost, is_of_certificate};
 
 /// Before each message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
@@ -109,12 +110,16 @@ fn of_http(status: StatusCode) -> Status {
     Status::new(code, format!("answered {status}, not in gRPC"))
 }
 
-/// Whatever happens to the connection may pass.
+/// Whatever happens to the connection may pass, but for a certificate that is not accepted.
 fn lost(cause: reqwest::Error) -> Status {
     if cause.is_timeout() {
         return Status::deadline_exceeded("timed out");
     }
-    Status::unavailable(super::super::client::innermost(&cause))
+    let why = innermost(&cause);
+    match is_of_certificate(&why) {
+        true => Status::failed_precondition(why),
+        false => Status::unavailable(why),
+    }
 }
 
 /// The message of a reply, as far as it has come.
