@@ -46,6 +46,7 @@ pub(super) async fn look_live(
             incarnation,
             tenants: active,
             inactive,
+            sleepers: None,
             plan,
         }),
     })
