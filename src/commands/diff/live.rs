@@ -38,6 +38,7 @@ pub async fn verify_live(
         skip_inactive,
         is_archive_the_measure: true,
         is_definition_compared: true,
+        is_change_told: true,
     };
     compare(session, one, two, &wanted, &Everything).await
 }
@@ -67,6 +68,7 @@ pub(in crate::commands) async fn verify_backup(
         skip_inactive: true,
         is_archive_the_measure: true,
         is_definition_compared: true,
+        is_change_told: false,
     };
     compare(session, one, two, &wanted, &since).await
 }
@@ -92,6 +94,7 @@ pub(in crate::commands) async fn verify_restore(
         is_archive_the_measure: true,
         // Its own checks of the definition come before the data, states and aliases after.
         is_definition_compared: false,
+        is_change_told: false,
     };
     let judge = Restored { rejected, merged };
     compare(session, one, two, &wanted, &judge).await

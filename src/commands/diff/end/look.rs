@@ -48,6 +48,7 @@ pub(super) async fn look_live(
             inactive,
             sleepers: None,
             plan,
+            counted: OnceLock::new(),
         }),
     })
 }

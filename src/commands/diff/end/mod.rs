@@ -1,11 +1,12 @@
 //! One end of a comparison as it is seen before its objects are read: a live collection or an archive.
 
+mod change;
 mod look;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::archive::{Archive, Contents};
 use crate::commands::diff::reading::Feed;
@@ -77,6 +78,8 @@ struct Live {
     /// Those that are woken to be read; not among the inactive ones.
     sleepers: Option<Sleepers>,
     plan: ReadPlan,
+    /// Those that are awake, with how many objects they held before they were read.
+    counted: OnceLock<Vec<(Tenant, u64)>>,
 }
 
 impl Seen {
@@ -228,14 +231,11 @@ impl Live {
             false => ReadPlan::PropertiesOverRest,
         };
         // A hundred are counted by one request; one that was counted is read by one less.
-        let counts = match awake {
-            [_] => Vec::new(),
-            tenants => {
-                let count = || self.client.counts_of(&self.name, tenants);
-                policy.run("count objects", count).await?
-            }
-        };
+        let count = || self.client.counts_of(&self.name, awake);
+        let counts = policy.run("count objects", count).await?;
         let counts: Vec<(Tenant, u64)> = awake.iter().cloned().zip(counts).collect();
+        // Where all is read again, the first count is the one before.
+        let _ = self.counted.set(counts.clone());
         let (client, name) = (self.client.clone(), self.name.clone());
         Ok(CollectionSource::new(client, name, all, plan).counted(counts))
     }
