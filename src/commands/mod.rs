@@ -20,6 +20,7 @@ mod session;
 mod target;
 mod verification;
 mod verify;
+mod waking;
 mod witness;
 
 pub use backup::{BackupRequest, Inactive, backup, backup_into};

@@ -256,7 +256,11 @@ impl Listener for Door {
         loop {
             if let Some(until) = hall.closed_until() {
                 self.listener = None;
-                tokio::time::sleep_until(until).await;
+                tokio::select! {
+                    () = tokio::time::sleep_until(until) => {}
+                    // It may be open sooner.
+                    () = hall.changed.notified() => {}
+                }
                 continue;
             }
             let listener = match self.listener.take() {
@@ -264,9 +268,10 @@ impl Listener for Door {
                 None => self.bind_again().await,
             };
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                // Dropping the listener here closes the port.
+                // First: whoever came since the port was closed is not served. Dropping the listener here closes it.
+                biased;
                 () = hall.changed.notified() => continue,
+                accepted = listener.accept() => accepted,
             };
             self.listener = Some(listener);
             if let Ok((stream, peer)) = accepted {

@@ -246,3 +246,43 @@ async fn what_was_there_before_a_merge_is_no_difference() {
     let back = verified_restore(&bench, &path, "Two", true).await;
     assert_eq!(back.exit_code, 0, "{back:?}");
 }
+
+/// Both ends are the same by then: only the counts show that something came and went.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collection_that_changes_while_it_is_compared_is_named() {
+    for has_tenants in [false, true] {
+        let bench = match has_tenants {
+            true => Bench::with_tenants().await,
+            false => Bench::alike().await,
+        };
+        assert_eq!(bench.compare().await.notes, [""; 0]);
+        let store = bench.store().clone();
+        let pages = |request: &RequestInfo| request.path.starts_with("/v1/objects?class=One&");
+        // The whole store is put back as it was with one object more.
+        if has_tenants {
+            bench.write("One", &of_tenant("a", 20..21)).await;
+        } else {
+            bench.write("One", &[object(25)]).await;
+        }
+        let more = store.snapshot();
+        once(&bench, pages, move || store.restore(&more));
+        let gone = object(if has_tenants { 20 } else { 25 })["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let tenant = if has_tenants { "?tenant=a" } else { "" };
+        let path = format!("/v1/objects/One/{gone}{tenant}");
+        bench.call("DELETE", &path, "").await;
+        let found = bench.compare().await;
+        let which = if has_tenants { "1 tenants of " } else { "" };
+        let counted = if has_tenants { (20, 21) } else { (25, 26) };
+        let said = format!(
+            "{which}`One` at {} changed while this was compared: {} objects were counted before, {} read, and {} counted afterwards",
+            bench.sandbox.url(),
+            counted.0,
+            counted.1,
+            counted.1
+        );
+        assert_eq!(found.notes, [said], "{found:?}");
+    }
+}

@@ -125,6 +125,45 @@ fn what_a_lost_host_left_is_swept_with_a_warning_once_it_was_silent() {
     }
 }
 
+/// Nothing shows that its run is over.
+#[test]
+fn an_unfinished_archive_without_a_lease_is_named_and_left_alone() {
+    for format in ["json", "jsonl"] {
+        let words = format!("{BACKUP} --format {format}");
+        let world = lost(&words, 3);
+        let [lease] = lease_names(&world).try_into().unwrap();
+        std::fs::remove_file(world.path().join("out").join(lease)).unwrap();
+        let [left] = world.hidden("out").try_into().unwrap();
+        world.store().fill("Article_full", 10, 4, 1);
+        let ended = world.run(&words).with(0);
+        let warning =
+            format!("warning: `out/{left}` is an unfinished archive that no lease and no job");
+        assert!(ended.stderr.contains(&warning), "{ended:#?}");
+        assert_eq!(world.hidden("out"), [left.as_str()]);
+        // Of another collection it is no matter.
+        let other = words.replace("Article", "Article_full");
+        assert!(!world.run(&other).with(0).stderr.contains("no lease"));
+        // It is not in the way, and once it is gone nothing is said.
+        let path = world.path().join("out").join(&left);
+        std::fs::remove_file(&path)
+            .or_else(|_| std::fs::remove_dir_all(&path))
+            .unwrap();
+        assert!(!world.run(&words).with(0).stderr.contains("no lease"));
+    }
+}
+
+/// One that is ours is gone on with, lease or not.
+#[test]
+fn an_unfinished_archive_of_a_job_that_is_known_here_is_not_named() {
+    let world = World::with(230);
+    world.run_killed(BACKUP, 3, PAGES, Moment::Before);
+    let [lease] = lease_names(&world).try_into().unwrap();
+    std::fs::remove_file(world.path().join("out").join(lease)).unwrap();
+    let ended = world.run(&format!("{BACKUP} --resume")).with(0);
+    assert!(!ended.stderr.contains("no lease"), "{ended:#?}");
+    assert_eq!(world.hidden("out"), [""; 0]);
+}
+
 #[test]
 fn a_killed_process_of_this_host_is_not_waited_for() {
     for page in 1..=6 {

@@ -2,8 +2,9 @@
 
 use elysiactl::job::Step;
 use elysiactl::journal::StateDir;
-use elysiactl::sandbox::{Fault, Rule, When};
+use elysiactl::sandbox::{Activity, Fault, Rule, Settings, When, sample_definition};
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::program::{Ended, Moment, World};
 
@@ -270,6 +271,42 @@ fn a_job_whose_comparison_is_left_is_named_as_it_is_and_leaves_its_archive() {
         (world.archives("out"), world.hidden("out")),
         (vec![archive], vec![])
     );
+}
+
+/// A collection of twenty tenants of three objects each, all but the first two inactive.
+fn world_of_sleepers() -> World {
+    let world = World::new(Settings::default());
+    let mut definition = sample_definition("Article");
+    definition["multiTenancyConfig"] = json!({"enabled": true});
+    let names: Vec<String> = (0..20).map(|number| format!("t{number:02}")).collect();
+    let object = |tenant: &str, id: u32| json!({"id": format!("00000000-0000-0000-0000-{id:012}"), "tenant": tenant});
+    let objects = names
+        .iter()
+        .flat_map(|name| (1..4).map(|id| object(name, id)));
+    let document = json!({"schema": definition, "objects": objects.collect::<Vec<_>>()});
+    std::fs::write(world.path().join("tenants.json"), document.to_string()).unwrap();
+    world.run("col restore tenants.json").with(0);
+    for name in &names[2..] {
+        world.store().set_activity("Article", name, Activity::Cold);
+    }
+    world
+}
+
+#[test]
+fn tenants_that_are_woken_to_be_compared_are_put_back_however_that_ends() {
+    let words = format!("{BACKUP} --activate-tenants");
+    for cut in CUTS {
+        let world = world_of_sleepers();
+        let before = world.store().tenants("Article");
+        cut_short(&world, cut, &words, COMPARED);
+        let is_put_back = world.store().tenants("Article") == before;
+        // A killed run puts nothing back; the next one does, before anything else.
+        assert_eq!(is_put_back, !matches!(cut, Cut::Killed(_)), "{cut:?}");
+        world.run(&format!("{words} --resume")).with(0);
+        assert_eq!(report(&world, "backup")["verification"]["objects"], 60);
+        assert_eq!(world.store().tenants("Article"), before);
+        assert_eq!((world.unfinished(), world.archives("out").len()), (None, 1));
+    }
 }
 
 /// The pod died while it compared, and the new one knows nothing of the job.

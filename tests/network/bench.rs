@@ -33,12 +33,24 @@ pub struct Told {
     retries: Mutex<Vec<(String, String)>>,
     committed: Mutex<u64>,
     warnings: Mutex<Vec<String>>,
+    changed: tokio::sync::Notify,
 }
 
 impl Told {
     /// What was being done and why it failed, for each retry.
     pub fn retries(&self) -> Vec<(String, String)> {
         self.retries.lock().unwrap().clone()
+    }
+
+    /// Waits until something was tried again for a reason of these words.
+    pub async fn told_retry(&self, words: &str) {
+        loop {
+            let changed = self.changed.notified();
+            if self.retries().iter().any(|(_, why)| why.contains(words)) {
+                return;
+            }
+            changed.await;
+        }
     }
 
     pub fn warnings(&self) -> Vec<String> {
@@ -56,6 +68,7 @@ impl Reporter for Told {
             Event::Retry { doing, error, .. } => {
                 let retry = ((*doing).to_owned(), error.to_string());
                 self.retries.lock().unwrap().push(retry);
+                self.changed.notify_waiters();
             }
             Event::Committed { .. } => *self.committed.lock().unwrap() += 1,
             Event::Warning(text) => self.warnings.lock().unwrap().push((*text).to_owned()),

@@ -91,3 +91,49 @@ async fn a_collection_that_is_not_loaded_yet_is_cleared_and_not_called_another()
     assert!(bench.sandbox.store().dump("Article").is_empty());
     assert_waited(&bench);
 }
+
+/// What the nodes of a cluster say of themselves; the second is asked by the first.
+fn nodes(second: &str) -> Fault {
+    let first = r#"{"name":"node1","status":"UNHEALTHY","ready":true,"dbLoaded":true}"#;
+    Fault::Status {
+        status: 200,
+        retry_after: None,
+        body: format!(r#"{{"statistics":[{first},{second}],"synchronized":false}}"#),
+    }
+}
+
+const STATISTICS: (&str, &str) = ("GET", "/v1/cluster/statistics");
+
+/// Such as one with a member that is down, or a module that does not answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_never_ready_and_has_loaded_all_is_worked_with() {
+    let bench = Bench::with(300, 1).await;
+    bench.strike(READY, When::Always, status(503));
+    let away = r#"{"name":"node2","status":"UNAVAILABLE"}"#;
+    let asked = bench.strike(STATISTICS, When::Always, nodes(away));
+    // What it refuses is believed, too: it is not waited for the collection that is to be made.
+    let saved = bench.back_up().await.unwrap();
+    let archive = saved.archive.clone().unwrap();
+    let back = bench.restore(&archive, "Copy").await;
+    let back = back.unwrap_or_else(|error| panic!("{}", shown(&error)));
+    assert_eq!((back.exit_code, back.tally.accepted), (0, 300));
+    assert!(bench.struck(asked) > 0);
+    assert_eq!(bench.told.retries(), []);
+    bench.assert_archived(&saved, &[], "never ready").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_still_loading_is_not_believed_whatever_the_others_say() {
+    let mut bench = Bench::with(300, 1).await;
+    bench.patience = std::time::Duration::from_millis(50);
+    bench.strike(READY, When::Always, status(503));
+    for loading in [
+        r#"{"name":"node2","status":"HEALTHY"}"#,
+        r#"{"name":"node2","status":"HEALTHY","dbLoaded":true}"#,
+    ] {
+        bench.strike(STATISTICS, When::Always, nodes(loading));
+        let error = bench.back_up().await.unwrap_err();
+        assert_eq!(error.kind(), elysiactl::error::Kind::Exhausted, "{error}");
+        assert!(error.message().contains("is not ready"), "{error}");
+    }
+}

@@ -79,6 +79,37 @@ async fn inactive_tenants_are_woken_eight_at_a_time_put_back_and_come_back_inact
     sandbox.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn woken_tenants_are_compared_while_they_are_awake_and_are_put_back() {
+    let sandbox = with_tenants(50).await;
+    let before = sandbox.store().tenants("Kind");
+    let folder = tempfile::tempdir().unwrap();
+    for (name, server) in [
+        ("rest", common::rest(&sandbox)),
+        ("grpc", sandbox.connection()),
+    ] {
+        let session = session(&folder.path().join(name).join("state"));
+        let mut request = backup_request(&server, "Kind", &folder.path().join(name).join("out"));
+        (request.inactive, request.verify) = (Inactive::Wake, true);
+        let saved = backup(&session, &request).await.unwrap();
+        let end = (saved.exit_code, saved.tally.accepted);
+        assert_eq!(end, (0, 150), "{saved:?}");
+        assert!(saved.notes.is_empty(), "{saved:?}");
+        assert_eq!(sandbox.store().tenants("Kind"), before);
+        assert_eq!(owed(&session), 0);
+        assert_eq!(verified(&session), 150);
+    }
+    sandbox.stop().await;
+}
+
+/// How many objects the comparison of the only job has read.
+fn verified(session: &Session) -> u64 {
+    let job = session.state.jobs().unwrap().remove(0).id;
+    let report = std::fs::read(session.state.folder(&job).join("report.json")).unwrap();
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    report["verification"]["objects"].as_u64().unwrap()
+}
+
 /// A backup that wakes tenants and whose server answers no third page.
 async fn broken_backup(
     sandbox: &Sandbox,

@@ -11,7 +11,6 @@ mod seen;
 mod tenants;
 mod verb;
 mod verified;
-mod waking;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -27,6 +26,7 @@ use super::report::{self, Account};
 use super::session::{Claimed, Outcome, Session, Unfinished, grouped};
 use super::target::{self, Found};
 use super::verification;
+use super::waking::{Sleepers, UNCOUNTED, Waking};
 use super::witness::Witnesses;
 use crate::archive::{
     Archive, ArchiveSink, Contents, Draft, Ending, Format, Header, Selection, SinkOptions,
@@ -55,7 +55,6 @@ use seen::Seen;
 pub use tenants::Inactive;
 use tenants::{Choice, choose};
 use verb::Backup;
-use waking::{UNCOUNTED, Waking};
 
 /// Noted in the job's summary: objects that were there when it began.
 const WITNESSES: &str = "witnesses";

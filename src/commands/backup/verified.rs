@@ -9,7 +9,7 @@ use crate::commands::diff::{Comparison, SinceBackup, another_life, verify_backup
 
 impl Backup<'_> {
     pub(super) async fn verify(&self, job: &Job) -> Result<Facts> {
-        // They are compared as they are meant to be.
+        // They are compared in the states that they are meant to have, and woken as they were for the backup.
         owed::settle(self.session, &self.folder, &self.client).await?;
         self.session.reporter.event(&Event::Stage {
             doing: "verify the archive",
@@ -54,7 +54,12 @@ impl Backup<'_> {
             started: self.started_on_server()?,
             incarnation: self.seen.incarnation.clone(),
         };
-        verify_backup(self.session, archive, &self.request.connection, since).await
+        let sleepers = Sleepers {
+            tenants: self.seen.asleep.clone(),
+            folder: self.folder.clone(),
+        };
+        let connection = &self.request.connection;
+        verify_backup(self.session, archive, connection, since, sleepers).await
     }
 
     /// Of another life of the collection everything would be younger than the backup, and nothing a loss.

@@ -14,6 +14,7 @@ use super::merge::{Judge, Judgement};
 use super::{Everything, Wanted, compare};
 use crate::archive::Archive;
 use crate::commands::session::{Session, grouped};
+use crate::commands::waking::Sleepers;
 use crate::error::{Error, Kind, Result};
 use crate::format::Digest;
 use crate::model::{CollectionName, Key, Times};
@@ -37,16 +38,18 @@ pub async fn verify_live(
         skip_inactive,
         is_archive_the_measure: true,
         is_definition_compared: true,
+        is_change_told: true,
     };
     compare(session, one, two, &wanted, &Everything).await
 }
 
-/// What was backed up, with what became of the collection since.
+/// What was backed up, with what became of the collection since. The `sleepers` are woken to be read.
 pub(in crate::commands) async fn verify_backup(
     session: &Session,
     archive: Archive,
     connection: &Connection,
     since: SinceBackup,
+    sleepers: Sleepers,
 ) -> Result<Comparison> {
     let name = archive.header().collection.clone();
     let live = End::Collection {
@@ -54,16 +57,18 @@ pub(in crate::commands) async fn verify_backup(
         name: name.clone(),
     };
     let one = Seen::of_archive(archive);
-    let two = Seen::look(session, &live, Role::Source).await?;
+    let mut two = Seen::look(session, &live, Role::Source).await?;
+    two.may_wake(sleepers);
     if !two.may_be(&since.incarnation) {
         return Err(another_life(&name));
     }
     let wanted = Wanted {
         limit: NAMED,
-        // One that fell asleep since is said to be left out, and then nothing is shown.
+        // Another one that fell asleep since is said to be left out, and then nothing is shown.
         skip_inactive: true,
         is_archive_the_measure: true,
         is_definition_compared: true,
+        is_change_told: false,
     };
     compare(session, one, two, &wanted, &since).await
 }
@@ -89,6 +94,7 @@ pub(in crate::commands) async fn verify_restore(
         is_archive_the_measure: true,
         // Its own checks of the definition come before the data, states and aliases after.
         is_definition_compared: false,
+        is_change_told: false,
     };
     let judge = Restored { rejected, merged };
     compare(session, one, two, &wanted, &judge).await

@@ -53,6 +53,7 @@ pub async fn diff(session: &Session, request: &DiffRequest) -> Result<Comparison
         skip_inactive: request.skip_inactive,
         is_archive_the_measure: false,
         is_definition_compared: true,
+        is_change_told: true,
     };
     compare(session, one, two, &wanted, &Everything).await
 }
@@ -65,6 +66,8 @@ struct Wanted {
     is_archive_the_measure: bool,
     /// Definition, tenants and aliases too, not objects alone.
     is_definition_compared: bool,
+    /// Live ends are counted again at the end.
+    is_change_told: bool,
 }
 
 /// Whatever is not alike differs.
@@ -115,6 +118,11 @@ async fn compare(
     ends.one.check_same_life(session).await?;
     ends.two.check_same_life(session).await?;
     check_digests(&found)?;
+    if wanted.is_change_told && found.counts.unreadable == 0 {
+        for (seen, read) in [(&ends.one, &found.one), (&ends.two, &found.two)] {
+            found.notes.extend(seen.changes(session, read).await?);
+        }
+    }
     Ok(found)
 }
 

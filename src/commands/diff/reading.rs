@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::super::pages::Pages;
+use super::super::waking::Waking;
 use super::end::Scope;
 use super::sort::Sorted;
 use crate::archive::ArchiveSource;
@@ -20,6 +21,7 @@ use crate::weaviate::CollectionSource;
 /// Where pages come from.
 pub(super) enum Feed {
     Live(Pages<Arc<CollectionSource>>),
+    Woken(Pages<Arc<Waking>>),
     Archived(Pages<Arc<ArchiveSource>>),
     Sorted(Sorted),
     #[cfg(test)]
@@ -30,6 +32,7 @@ impl Feed {
     async fn next(&mut self) -> Result<Option<Page>> {
         match self {
             Feed::Live(pages) => pages.next().await,
+            Feed::Woken(pages) => pages.next().await,
             Feed::Archived(pages) => pages.next().await,
             Feed::Sorted(sorted) => sorted.next(),
             #[cfg(test)]

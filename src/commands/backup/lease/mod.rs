@@ -6,6 +6,7 @@
 //! lease. A run whose lease was swept all the same, because it was silent for too long, stops.
 
 mod note;
+mod stray;
 mod way;
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};

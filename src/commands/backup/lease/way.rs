@@ -47,7 +47,11 @@ enum Watched {
 impl Way<'_> {
     /// Returns once nobody is at work and what lost runs left is swept; [`Kind::Locked`] if somebody is at work.
     pub async fn clear(&self) -> Result<()> {
-        self.pass_all(None).await
+        let hidden = self.unfinished()?;
+        let leases = self.leases()?;
+        self.pass_all(None).await?;
+        let jobs = self.session.state.jobs()?;
+        self.name_strays(&hidden, &leases, &jobs)
     }
 
     /// The same once the own claim is made: of those who claim at once, the first by name goes on when all others have
@@ -223,7 +227,7 @@ impl Way<'_> {
 }
 
 /// Names are unique at a destination; one that an unfinished job of ours uses anywhere is left alone.
-fn is_owned(jobs: &[Listed], archive: Option<&str>) -> bool {
+pub(super) fn is_owned(jobs: &[Listed], archive: Option<&str>) -> bool {
     let unfinished = jobs.iter().filter_map(|job| job.state.as_ref().ok());
     let mut unfinished = unfinished.filter(|state| !state.is_done);
     unfinished.any(|state| state.extra.get("archive").map(String::as_str) == archive)

@@ -46,7 +46,9 @@ pub(super) async fn look_live(
             incarnation,
             tenants: active,
             inactive,
+            sleepers: None,
             plan,
+            counted: OnceLock::new(),
         }),
     })
 }

@@ -1,11 +1,12 @@
 //! One end of a comparison as it is seen before its objects are read: a live collection or an archive.
 
+mod change;
 mod look;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::archive::{Archive, Contents};
 use crate::commands::diff::reading::Feed;
@@ -13,6 +14,7 @@ use crate::commands::diff::sort;
 use crate::commands::pages::Pages;
 use crate::commands::session::{Session, grouped};
 use crate::commands::target;
+use crate::commands::waking::{Sleepers, Waking};
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
 use crate::job::Bounds;
@@ -73,7 +75,11 @@ struct Live {
     incarnation: Incarnation,
     tenants: Vec<Tenant>,
     inactive: Vec<String>,
+    /// Those that are woken to be read; not among the inactive ones.
+    sleepers: Option<Sleepers>,
     plan: ReadPlan,
+    /// Those that are awake, with how many objects they held before they were read.
+    counted: OnceLock<Vec<(Tenant, u64)>>,
 }
 
 impl Seen {
@@ -113,6 +119,20 @@ impl Seen {
         }
     }
 
+    /// Lets these be woken to be read, as far as they are inactive.
+    pub fn may_wake(&mut self, mut sleepers: Sleepers) {
+        if let Holds::Live(live) = &mut self.holds {
+            let wakes = |name: &String| sleepers.tenants.contains(&Tenant::named(name));
+            let (woken, inactive) = std::mem::take(&mut live.inactive)
+                .into_iter()
+                .partition(wakes);
+            let woken: Vec<String> = woken;
+            sleepers.tenants = woken.iter().map(|name| Tenant::named(name)).collect();
+            live.inactive = inactive;
+            live.sleepers = Some(sleepers).filter(|_| !woken.is_empty());
+        }
+    }
+
     pub fn archive(&self) -> Option<&Archive> {
         match &self.holds {
             Holds::Live(_) => None,
@@ -120,7 +140,7 @@ impl Seen {
         }
     }
 
-    /// Tenants that cannot be read without waking them.
+    /// Tenants that cannot be read without waking them, which nobody has allowed.
     pub fn inactive(&self) -> &[String] {
         match &self.holds {
             Holds::Live(live) => &live.inactive,
@@ -132,17 +152,7 @@ impl Seen {
     pub async fn feed(&self, session: &Session, scope: &Scope, unsorted: bool) -> Result<Feed> {
         let policy = session.context().policy;
         match &self.holds {
-            Holds::Live(live) => {
-                let source = Arc::new(live.source(scope, &policy).await?);
-                let bounds = vec![Bounds::ALL_KEYS];
-                Ok(Feed::Live(Pages::of(
-                    &policy,
-                    "read a page",
-                    source,
-                    bounds,
-                    PAGE,
-                )))
-            }
+            Holds::Live(live) => live.feed(scope, &policy).await,
             Holds::Archived(archive) => {
                 let source = Arc::new(archive.source());
                 let order = (!unsorted).then(|| lanes_in_order(archive)).flatten();
@@ -188,29 +198,57 @@ impl Seen {
 }
 
 impl Live {
-    async fn source(&self, scope: &Scope, policy: &Policy) -> Result<CollectionSource> {
-        let tenants = self.tenants.iter();
-        let tenants = tenants.filter(|tenant| scope.has(tenant)).cloned();
-        let tenants: Vec<Tenant> = match scope.objects {
-            true => tenants.collect(),
-            false => Vec::new(),
+    async fn feed(&self, scope: &Scope, policy: &Policy) -> Result<Feed> {
+        let asleep: BTreeSet<Tenant> = match &self.sleepers {
+            Some(sleepers) => in_scope(&sleepers.tenants, scope).collect(),
+            None => BTreeSet::new(),
         };
+        let awake: Vec<Tenant> = in_scope(&self.tenants, scope).collect();
+        let all = awake.iter().chain(&asleep).cloned().collect();
+        let source = self.source(scope, policy, &awake, all).await?;
+        let (doing, bounds) = ("read a page", vec![Bounds::ALL_KEYS]);
+        let Some(sleepers) = self.sleepers.as_ref().filter(|_| !asleep.is_empty()) else {
+            let pages = Pages::of(policy, doing, Arc::new(source), bounds, PAGE);
+            return Ok(Feed::Live(pages));
+        };
+        let (client, folder) = (self.client.clone(), sleepers.folder.clone());
+        let all: Vec<Tenant> = awake.into_iter().chain(asleep.iter().cloned()).collect();
+        let source = Waking::new(source, client, folder, self.name.clone(), &all, &asleep);
+        let pages = Pages::of(policy, doing, Arc::new(source), bounds, PAGE);
+        Ok(Feed::Woken(pages))
+    }
+
+    /// Of `all`, those that are `awake` are counted.
+    async fn source(
+        &self,
+        scope: &Scope,
+        policy: &Policy,
+        awake: &[Tenant],
+        all: Vec<Tenant>,
+    ) -> Result<CollectionSource> {
         let plan = match scope.vectors {
             true => self.plan,
             false => ReadPlan::PropertiesOverRest,
         };
         // A hundred are counted by one request; one that was counted is read by one less.
-        let counts = match tenants.as_slice() {
-            [_] => Vec::new(),
-            tenants => {
-                let count = || self.client.counts_of(&self.name, tenants);
-                policy.run("count objects", count).await?
-            }
-        };
-        let counts: Vec<(Tenant, u64)> = tenants.iter().cloned().zip(counts).collect();
+        let count = || self.client.counts_of(&self.name, awake);
+        let counts = policy.run("count objects", count).await?;
+        let counts: Vec<(Tenant, u64)> = awake.iter().cloned().zip(counts).collect();
+        // Where all is read again, the first count is the one before.
+        let _ = self.counted.set(counts.clone());
         let (client, name) = (self.client.clone(), self.name.clone());
-        Ok(CollectionSource::new(client, name, tenants, plan).counted(counts))
+        Ok(CollectionSource::new(client, name, all, plan).counted(counts))
     }
+}
+
+fn in_scope<'a>(
+    tenants: impl IntoIterator<Item = &'a Tenant>,
+    scope: &Scope,
+) -> impl Iterator<Item = Tenant> {
+    let tenants = tenants
+        .into_iter()
+        .filter(|tenant| scope.objects && scope.has(tenant));
+    tenants.cloned()
 }
 
 /// One lane per frame in the order of keys; `None` if frames overlap or say nothing, as in a document that was

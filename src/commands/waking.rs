@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 
-use crate::commands::owed;
+use super::owed;
 use crate::error::Result;
 use crate::job::{Bounds, Cursor, Intent, Lane, LaneId, Receipt};
 use crate::journal::{JobFolder, Obligation};
@@ -19,6 +19,12 @@ const WINDOW: usize = 8;
 
 /// Noted in the job's summary: woken tenants whose count was another one than that of the objects read.
 pub(super) const UNCOUNTED: &str = "uncounted tenants";
+
+/// Inactive tenants that may be woken while they are read, and the job that puts them back.
+pub(super) struct Sleepers {
+    pub tenants: BTreeSet<Tenant>,
+    pub folder: Arc<JobFolder>,
+}
 
 /// The tenants of a lane that are awake now.
 struct Window {
