@@ -58,6 +58,8 @@ pub struct Outcome {
     pub notes: Vec<String>,
     /// The archive that was written.
     pub archive: Option<std::path::PathBuf>,
+    /// Objects that came or changed while the archive was written, as far as it was compared: they are not in it as they are.
+    pub unarchived: u64,
 }
 
 /// A job that this process may work on.

@@ -3,11 +3,12 @@
 //! A comparison that loses its server or is killed leaves the job to be gone on with; it begins again, nothing is moved
 //! again. Whichever run asked for it, the job is not done before it was made.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use serde_json::Value;
 
-use super::diff::Comparison;
+use super::diff::{Comparison, DELETED_SINCE};
 use super::facts::{fact, fact_number};
 use super::session::{Session, add_to_report};
 use crate::engine::Facts;
@@ -80,10 +81,32 @@ pub(super) fn complete_report(folder: &JobFolder) -> Result<()> {
     let Some(text) = folder.verification()? else {
         return Ok(());
     };
-    let found: Value = serde_json::from_str(&text).map_err(|cause| {
-        Error::new(Kind::Failed, "the verification of the job cannot be read").with_cause(cause)
-    })?;
+    let found: Value = serde_json::from_str(&text).map_err(|cause| unreadable(&cause))?;
     add_to_report(folder, "verification", found)
+}
+
+/// How many objects the archive lacks or has as they were, for a reason that makes it no bad archive; 0 if it was not compared.
+pub(super) fn unarchived(folder: &JobFolder) -> Result<u64> {
+    #[derive(serde::Deserialize)]
+    struct Found {
+        explained: BTreeMap<String, u64>,
+    }
+    let Some(text) = folder.verification()? else {
+        return Ok(0);
+    };
+    let found: Found = serde_json::from_str(&text).map_err(|cause| unreadable(&cause))?;
+    let explained = found.explained.iter();
+    Ok(explained
+        .filter(|(why, _)| why.as_str() != DELETED_SINCE)
+        .map(|(_, count)| count)
+        .sum())
+}
+
+fn unreadable(cause: &serde_json::Error) -> Error {
+    Error::new(
+        Kind::JournalDamaged,
+        format!("the verification of the job cannot be read: {cause}"),
+    )
 }
 
 #[cfg(test)]

@@ -384,3 +384,25 @@ fn a_clear_that_was_begun_without_a_backup_does_not_get_one_of_what_is_left() {
     world.run(&format!("{plain} --resume")).with(0);
     assert_eq!(world.store().count("Article"), 0);
 }
+
+/// What is written while the backup is made is in no archive: it must not be cleared.
+#[test]
+fn nothing_is_cleared_that_came_while_it_was_backed_up() {
+    for method in ["by-id", "recreate"] {
+        // Before the comparison, and before its last page, which proves its end.
+        for page in [1, 2] {
+            let world = World::with(230);
+            let store = world.store().clone();
+            world.at_request(page, COMPARED, move || store.fill("Article", 240, 4, 1));
+            let ended = world.run(&CLEAR.replace("by-id", method)).with(13);
+            assert_eq!(world.store().count("Article"), 240, "{ended:#?}");
+            let [archive] = world.archives("out").try_into().unwrap();
+            let words = format!(
+                "objects were added or changed while the backup before clearing was made, and are not in it\n  \
+                 kept: nothing was cleared; the archive is out/{archive}\n  \
+                 hint: stop whoever writes to the collection, then run the command again\n"
+            );
+            assert!(ended.stderr.ends_with(&words), "{ended:#?}");
+        }
+    }
+}

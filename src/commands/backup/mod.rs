@@ -195,6 +195,7 @@ async fn run_one(
         tally: summary.tally,
         notes: summary.notes,
         archive: Some(storage.path(&archive_name(&folder)?)),
+        unarchived: verification::unarchived(&folder)?,
     };
     Ok((outcome, is_followed))
 }

@@ -153,6 +153,7 @@ pub async fn clear(session: &Session, request: &ClearRequest, plan: ClearPlan) -
         tally: summary.tally,
         notes: summary.notes,
         archive: None::<PathBuf>,
+        unarchived: 0,
     })
 }
 

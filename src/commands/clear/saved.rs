@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::archive::Format;
+use crate::archive::{Archive, Format};
 use crate::commands::backup::{BackupRequest, Follow, Inactive, backup_and_follow};
 use crate::format::Codec;
 
@@ -37,11 +37,49 @@ pub(super) async fn save(
             .map_or("it is not whole", String::as_str);
         return Err(unsaved(Error::new(Kind::Difference, found)));
     };
+    let missing = match outcome.unarchived {
+        0 => not_archived(session, request, plan, archive).await?,
+        count => count,
+    };
     let archive = archive.display().to_string();
+    if missing > 0 {
+        return Err(written_meanwhile(missing, &archive));
+    }
     session
         .reporter
         .event(&Event::Note(&format!("backed up and verified: {archive}")));
     Ok(archive)
+}
+
+/// How many objects more there are now than were archived: whoever writes has not stopped.
+async fn not_archived(
+    session: &Session,
+    request: &ClearRequest,
+    plan: &ClearPlan,
+    archive: &Path,
+) -> Result<u64> {
+    let archived = Archive::open(archive)?.object_count();
+    let name = &request.collection;
+    let count = async || {
+        let tenants = match plan.found.definition.has_tenants()? {
+            true => kept::active(&plan.client.tenants(name).await?),
+            false => vec![Tenant::NONE],
+        };
+        plan.client.count_in(name, &tenants).await
+    };
+    let policy = session.context().policy;
+    let there = policy.run("count what is there", count).await?;
+    Ok(there.saturating_sub(archived))
+}
+
+fn written_meanwhile(count: u64, archive: &str) -> Error {
+    let what = format!(
+        "{} objects were added or changed while the backup before clearing was made, and are not in it",
+        grouped(count)
+    );
+    Error::new(Kind::Difference, what)
+        .with_kept(format!("nothing was cleared; the archive is {archive}"))
+        .with_hint("stop whoever writes to the collection, then run the command again")
 }
 
 /// Remembers it for a run that goes on.

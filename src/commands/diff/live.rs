@@ -100,6 +100,9 @@ pub(in crate::commands) async fn verify_restore(
     compare(session, one, two, &wanted, &judge).await
 }
 
+/// Of these an archive holds more than the collection; of everything else that has an explanation, less.
+pub(in crate::commands) const DELETED_SINCE: &str = "objects deleted since the backup began";
+
 /// What is known of a backup that is compared.
 pub(in crate::commands) struct SinceBackup {
     /// What it could not read.
@@ -122,7 +125,7 @@ impl Judge for SinceBackup {
     fn judge(&self, change: Change, key: &Key, times: Option<Times>) -> Judgement {
         let times = times.unwrap_or_default();
         match change {
-            Change::Missing => Judgement::Explained("objects deleted since the backup began"),
+            Change::Missing => Judgement::Explained(DELETED_SINCE),
             Change::Extra if self.rejected.contains(key) => {
                 Judgement::Explained("objects that the backup could not read")
             }

@@ -28,6 +28,7 @@ pub(super) async fn answer_again(
         tally: state.tally,
         notes: Vec::new(),
         archive: None,
+        unarchived: 0,
     };
     let is_wanted = request.verify && request.moves_objects(&looked.archive);
     if is_wanted && !session.is_dry_run && !verification::is_wanted(&state) {

@@ -170,6 +170,7 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
         tally: summary.tally,
         notes: summary.notes,
         archive: None,
+        unarchived: 0,
     })
 }
 
