@@ -30,6 +30,8 @@ pub(super) struct Sleepers {
 struct Window {
     owed: Obligation,
     tenants: Vec<String>,
+    /// False once they are being put back: they may be inactive even if that failed, since only the answer may be lost.
+    is_awake: bool,
     /// The last key in it; `None` reaches to the end of all.
     end: Option<Key>,
 }
@@ -130,12 +132,16 @@ impl Waking {
     /// Has the tenants at the cursor awake, and says up to where they are.
     async fn open(&self, lane: &Lane, cursor: &Cursor) -> Result<Option<Key>> {
         let mut windows = self.windows.lock().await;
-        if let Some(window) = windows.get(&lane.id) {
+        if let Some(window) = windows.get_mut(&lane.id) {
             let is_inside = match (cursor, &window.end) {
                 (Cursor::After(key), Some(end)) => key < end,
                 _ => true,
             };
             if is_inside {
+                if !window.is_awake {
+                    self.wake(&window.tenants).await?;
+                    window.is_awake = true;
+                }
                 return Ok(window.end.clone());
             }
             self.close(window).await?;
@@ -150,25 +156,40 @@ impl Waking {
         if !tenants.is_empty() {
             self.folder.save_obligation(&owed)?;
         }
-        let active = tenants.iter().map(|name| TenantState {
-            name: name.clone(),
-            status: TenantStatus::Hot,
-        });
-        let active: Vec<TenantState> = active.collect();
-        self.client.set_tenants(&self.name, &active).await?;
+        self.wake(&tenants).await?;
         let window = Window {
             owed,
             tenants,
+            is_awake: true,
             end: end.clone(),
         };
         windows.insert(lane.id, window);
         Ok(end)
     }
 
-    /// Counts what the window held against what was read of it, and puts its tenants back.
-    async fn close(&self, window: &Window) -> Result<()> {
+    async fn wake(&self, tenants: &[String]) -> Result<()> {
+        let active = tenants.iter().map(|name| TenantState {
+            name: name.clone(),
+            status: TenantStatus::Hot,
+        });
+        let active: Vec<TenantState> = active.collect();
+        self.client.set_tenants(&self.name, &active).await
+    }
+
+    /// Counts what the window held, and puts its tenants back.
+    async fn close(&self, window: &mut Window) -> Result<()> {
+        if window.is_awake {
+            self.count(&window.tenants).await?;
+        }
+        window.is_awake = false;
+        owed::put_to_sleep(&self.client, &self.name, &window.tenants).await?;
+        self.folder.discharge(&window.owed)
+    }
+
+    /// Counts what the tenants hold against what was read of them.
+    async fn count(&self, tenants: &[String]) -> Result<()> {
         let mut uncounted = 0;
-        for name in &window.tenants {
+        for name in tenants {
             let tenant = Tenant::named(name);
             let count = self.client.count(&self.name, &tenant).await?;
             uncounted += u64::from(count != self.read_of(&tenant));
@@ -183,13 +204,12 @@ impl Waking {
                 state.extra.insert(UNCOUNTED.into(), count.to_string());
             })?;
         }
-        owed::put_to_sleep(&self.client, &self.name, &window.tenants).await?;
-        self.folder.discharge(&window.owed)
+        Ok(())
     }
 
     async fn close_lane(&self, lane: LaneId) -> Result<()> {
         let mut windows = self.windows.lock().await;
-        if let Some(window) = windows.get(&lane) {
+        if let Some(window) = windows.get_mut(&lane) {
             self.close(window).await?;
             windows.remove(&lane);
         }

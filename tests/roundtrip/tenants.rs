@@ -7,7 +7,7 @@ use elysiactl::error::Kind;
 use elysiactl::job::{Bounds, Lane};
 use elysiactl::model::{CollectionName, Tenant};
 use elysiactl::pipe::{Budget, Source as _};
-use elysiactl::sandbox::{Activity, Rule, Sandbox, Settings, When};
+use elysiactl::sandbox::{Activity, Fault, Rule, Sandbox, Settings, When};
 use elysiactl::weaviate::{Client, CollectionSource, ReadPlan, Role};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -98,6 +98,31 @@ async fn woken_tenants_are_compared_while_they_are_awake_and_are_put_back() {
         assert_eq!(sandbox.store().tenants("Kind"), before);
         assert_eq!(owed(&session), 0);
         assert_eq!(verified(&session), 150);
+    }
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tenants_are_read_and_put_back_whichever_answer_about_their_state_is_lost() {
+    let sandbox = with_tenants(50).await;
+    let before = sandbox.store().tenants("Kind");
+    for nth in 1..=6 {
+        let folder = tempfile::tempdir().unwrap();
+        let mut session = session(&folder.path().join("state"));
+        session.tuning.batch_size = Some(7);
+        let out = folder.path().join("out");
+        let mut request = backup_request(&common::rest(&sandbox), "Kind", &out);
+        request.inactive = Inactive::Wake;
+        let states = ("PUT", "/v1/schema/Kind/tenants");
+        let rule = Rule::new(states.0, states.1, When::Nth(nth..=nth), Fault::ResetAfter);
+        let rule = sandbox.faults().add(rule);
+        let saved = backup(&session, &request).await;
+        let saved = saved.unwrap_or_else(|error| panic!("answer {nth} is lost: {error:?}"));
+        assert_eq!((saved.exit_code, saved.tally.accepted), (0, 150));
+        assert_eq!(sandbox.faults().struck(rule), 1);
+        assert_eq!(sandbox.store().tenants("Kind"), before);
+        assert_eq!(owed(&session), 0);
+        sandbox.faults().clear();
     }
     sandbox.stop().await;
 }
