@@ -351,6 +351,24 @@ fn a_backup_before_a_clear_is_compared_and_what_is_cut_short_is_gone_on_with() {
     }
 }
 
+/// They are in no archive, and would be deleted.
+#[test]
+fn what_is_written_while_a_backup_before_a_clear_is_made_keeps_it_from_clearing() {
+    for method in ["by-id", "recreate"] {
+        let world = World::with(230);
+        let store = world.store().clone();
+        world.at_request(1, COMPARED, move || store.fill("Article", 235, 4, 1));
+        let words = CLEAR.replace("by-id", method);
+        let ended = world.run(&words).with(13);
+        let last = "error: the backup before clearing did not succeed: 5 objects added since the backup began\n  \
+                    kept: nothing was cleared\n  hint: stop what writes to it, then clear again\n";
+        assert!(ended.stderr.ends_with(last), "{ended:#?}");
+        assert_eq!(world.store().count("Article"), 235);
+        world.run(&words).with(0);
+        assert_eq!(world.store().count("Article"), 0);
+    }
+}
+
 /// What a clear has left is not backed up as if it were the collection.
 #[test]
 fn a_clear_that_goes_on_keeps_the_archive_that_was_made_before_it_began() {

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::archive::Format;
 use crate::commands::backup::{BackupRequest, Follow, Inactive, backup_and_follow};
+use crate::commands::diff;
 use crate::format::Codec;
 
 /// Noted in the job's summary: the archive that was made before.
@@ -37,6 +38,15 @@ pub(super) async fn save(
             .map_or("it is not whole", String::as_str);
         return Err(unsaved(Error::new(Kind::Difference, found)));
     };
+    // They would be gone, and in no archive.
+    if let Some(writes) = outcome
+        .notes
+        .iter()
+        .find(|note| diff::tells_of_writes(note))
+    {
+        let error = unsaved(Error::new(Kind::Difference, writes));
+        return Err(error.with_hint("stop what writes to it, then clear again"));
+    }
     let archive = archive.display().to_string();
     session
         .reporter

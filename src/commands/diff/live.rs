@@ -23,6 +23,16 @@ use crate::weaviate::{Connection, Incarnation, Role};
 /// So many differences are named at the end of a job.
 const NAMED: usize = 10;
 
+/// Why an object that the archive lacks is no loss of the backup.
+const ADDED: &str = "objects added since the backup began";
+/// Why an object that the archive has otherwise is none.
+const CHANGED: &str = "objects changed since the backup began";
+
+/// True for a finding of a comparison by which the archive does not hold what the collection holds now.
+pub(in crate::commands) fn tells_of_writes(sentence: &str) -> bool {
+    sentence.ends_with(ADDED) || sentence.ends_with(CHANGED)
+}
+
 /// Compares an archive with a live end. What the archive was not made to hold is no matter.
 pub async fn verify_live(
     session: &Session,
@@ -126,12 +136,8 @@ impl Judge for SinceBackup {
             Change::Extra if self.rejected.contains(key) => {
                 Judgement::Explained("objects that the backup could not read")
             }
-            Change::Extra if times.created >= self.started => {
-                Judgement::Explained("objects added since the backup began")
-            }
-            Change::Different if times.updated >= self.started => {
-                Judgement::Explained("objects changed since the backup began")
-            }
+            Change::Extra if times.created >= self.started => Judgement::Explained(ADDED),
+            Change::Different if times.updated >= self.started => Judgement::Explained(CHANGED),
             _ => Judgement::Differs,
         }
     }

@@ -25,7 +25,7 @@ use crate::weaviate::Role;
 pub use end::End;
 pub use found::{Change, Comparison, Counts, Difference, EndTally, MOST_PARTS};
 pub use live::verify_live;
-pub(super) use live::{SinceBackup, another_life, verify_backup, verify_restore};
+pub(super) use live::{SinceBackup, another_life, tells_of_writes, verify_backup, verify_restore};
 
 use end::{Scope, Seen};
 use merge::{Judge, Judgement, Merge, Side};
