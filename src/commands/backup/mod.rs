@@ -123,7 +123,11 @@ async fn run(
         return Ok(outcome);
     }
     let (next, _) = run_one(session, request, storage, Follow::Never).await?;
-    Ok(next.after(outcome))
+    Ok(match follow {
+        // Only what is there now counts.
+        Follow::Always => next,
+        Follow::IfOld | Follow::Never => next.after(outcome),
+    })
 }
 
 /// One job; true if another one is to follow it.
