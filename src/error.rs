@@ -217,6 +217,12 @@ fn from_io(cause: std::io::Error, doing: &str) -> Error {
             Kind::Exhausted,
             Some("make room on the file system, then resume"),
         ),
+        std::io::ErrorKind::FileTooLarge => (
+            Kind::Exhausted,
+            Some(
+                "raise the limit on the size of files, then resume; --format jsonl writes many small ones",
+            ),
+        ),
         std::io::ErrorKind::NotFound => (Kind::NotFound, None),
         _ => (Kind::Failed, None),
     };
@@ -268,10 +274,15 @@ mod tests {
 
     #[test]
     fn a_full_disk_can_be_resumed() {
-        let full: std::io::Result<()> = Err(std::io::Error::from(std::io::ErrorKind::StorageFull));
-        assert_eq!(
-            full.doing(|| "cannot write `x`".into()).unwrap_err().kind(),
-            Kind::Exhausted
-        );
+        for reason in [
+            std::io::ErrorKind::StorageFull,
+            std::io::ErrorKind::QuotaExceeded,
+            std::io::ErrorKind::FileTooLarge,
+        ] {
+            let full: std::io::Result<()> = Err(std::io::Error::from(reason));
+            let error = full.doing(|| "cannot write `x`".into()).unwrap_err();
+            assert_eq!(error.kind(), Kind::Exhausted, "{reason}");
+            assert!(error.hint().is_some_and(|hint| hint.contains("resume")));
+        }
     }
 }

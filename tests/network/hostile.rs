@@ -360,8 +360,12 @@ async fn tenants_and_aliases_that_are_nonsense_or_endless_end_in_an_error() {
             let ended = backup(&bench.session(&format!("job{name}")), &request).await;
             let is_warned = call == "/v1/aliases" && lie.is_none();
             match ended {
-                // Aliases are left out with a warning where they cannot be listed for good.
-                Ok(outcome) => assert!(is_warned, "{call} {lie:?}: {outcome:?}"),
+                // Aliases that cannot be listed for good are left out, which is no whole backup.
+                Ok(outcome) => {
+                    assert!(is_warned, "{call} {lie:?}: {outcome:?}");
+                    assert_eq!(outcome.exit_code, 3, "{outcome:?}");
+                    assert!(outcome.notes[0].starts_with("the aliases are not in the archive: "));
+                }
                 Err(error) => assert_ne!(error.kind(), Kind::Failed, "{call}: {}", shown(&error)),
             }
         }

@@ -3,6 +3,9 @@
 use super::verb::{Backup, receipts};
 use super::*;
 
+/// A fact: why the aliases could not be listed.
+const UNLISTED: &str = "aliases unlisted";
+
 impl Backup<'_> {
     /// What the server says when everything is read: the count, and the definition if it changed.
     pub(super) async fn look_again(&self) -> Result<Facts> {
@@ -43,9 +46,9 @@ impl Backup<'_> {
             }
             Err(error) if error.is_transient() => return Err(error),
             // A key may not be allowed to list them.
-            Err(error) => self
-                .session
-                .warn(&format!("the aliases are not in the archive: {error}")),
+            Err(error) => {
+                facts.insert(UNLISTED.into(), error.to_string());
+            }
         }
         Ok(facts)
     }
@@ -103,6 +106,12 @@ impl Backup<'_> {
     }
 }
 
+/// Why the aliases are not in the archive, if they are not.
+pub(super) fn unlisted(job: &Job) -> Option<String> {
+    let why = job.facts.get(UNLISTED)?;
+    Some(format!("the aliases are not in the archive: {why}"))
+}
+
 /// Sentences for the archive and the report. Before there was a `census` nothing is known of what came and went.
 pub(super) fn notes(job: &Job, census: Option<Census>) -> Vec<String> {
     let census = census.unwrap_or_default();
@@ -131,6 +140,7 @@ pub(super) fn notes(job: &Job, census: Option<Census>) -> Vec<String> {
             grouped(census.removed)
         ));
     }
+    notes.extend(unlisted(job));
     if job.facts.contains_key("definition at end") {
         notes.push(
             "the definition changed while the backup ran; both are in the archive".to_owned(),

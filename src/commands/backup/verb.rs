@@ -1,6 +1,6 @@
 //! The stages of a backup, and its two ends.
 
-use super::account::notes;
+use super::account::{notes, unlisted};
 use super::*;
 
 pub(super) struct Backup<'a> {
@@ -138,7 +138,7 @@ impl Verb for Backup<'_> {
             ));
         }
         let offloaded = self.offloaded();
-        let is_whole = job.tally.rejected == 0 && offloaded.is_none();
+        let is_whole = job.tally.rejected == 0 && offloaded.is_none() && unlisted(job).is_none();
         notes.extend(offloaded);
         let exit_code = match (census.lost, is_whole) {
             (0, true) => 0,
