@@ -1,6 +1,6 @@
 //! `col diff` and `col verify --live` as typed: what is printed, and the exit codes.
 
-use elysiactl::sandbox::Settings;
+use elysiactl::sandbox::{Fault, Rule, Settings, When};
 
 use crate::program::World;
 
@@ -144,4 +144,23 @@ fn a_verification_against_the_live_collection_ends_with_0_or_13() {
     world
         .run(&format!("col verify {path} --live Nine"))
         .with(10);
+}
+
+#[test]
+fn a_verification_whose_server_is_gone_gives_up_when_it_was_told_to() {
+    let world = World::with(20);
+    let path = world.run("col backup Article -o out").with(0).path();
+    let path = world.at(&path.display().to_string());
+    world.sandbox.faults().add(Rule::new(
+        "GET",
+        "/v1/objects",
+        When::Nth(1..=u64::MAX),
+        Fault::ResetBefore,
+    ));
+    let words = format!("col verify {path} --live --retry-for 1ms");
+    world.run(&words).with(5);
+    let ended = world
+        .run(&format!("col verify {path} --retry-for 1ms"))
+        .with(2);
+    assert!(ended.stderr.contains("--live"), "{ended:#?}");
 }

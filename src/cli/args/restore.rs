@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
@@ -154,6 +155,9 @@ pub struct VerifyArgs {
     /// Leave inactive tenants out of the comparison; then nothing is shown to be equal
     #[arg(long, requires = "live")]
     pub skip_inactive: bool,
+    /// Go on trying so long without progress; 0 is for ever [default: 15m]
+    #[arg(long, value_name = "TIME", value_parser = values::duration, requires = "live")]
+    pub retry_for: Option<Duration>,
     /// Write the integrity of an edited document anew
     #[arg(long, conflicts_with = "live")]
     pub reseal: bool,

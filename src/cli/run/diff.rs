@@ -50,7 +50,10 @@ pub(super) async fn verify_live(run: &Run, args: &VerifyArgs, name: Option<&str>
         );
     }
     let mut session = run.looking_session()?;
-    session.policy.patience = Policy::default().patience;
+    session.policy.patience = match args.retry_for {
+        None => Policy::default().patience,
+        Some(patience) => (!patience.is_zero()).then_some(patience),
+    };
     let skip = args.skip_inactive;
     let found = commands::verify_live(&session, path, &live, skip, SHOWN).await?;
     let code = found.exit_code();
