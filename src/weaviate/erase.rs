@@ -276,21 +276,18 @@ fn not_all(why: &str) -> Error {
     .with_reaction(Reaction::Suspect)
 }
 
+fn object_path(name: &CollectionName, key: &Key) -> String {
+    match key.tenant.name() {
+        Some(tenant) => format!("objects/{name}/{}?tenant={tenant}", key.id),
+        None => format!("objects/{name}/{}", key.id),
+    }
+}
+
 impl Client {
     /// True if there is an object of this key, whether or not it can be read.
     pub async fn has_object(&self, name: &CollectionName, key: &Key) -> Result<bool> {
-        let tenant = key
-            .tenant
-            .name()
-            .map(|tenant| format!("?tenant={tenant}"))
-            .unwrap_or_default();
         let reply = self
-            .send(
-                Method::HEAD,
-                &format!("objects/{name}/{}{tenant}", key.id),
-                None,
-                Patience::Read,
-            )
+            .send(Method::HEAD, &object_path(name, key), None, Patience::Read)
             .await?;
         match reply.status {
             StatusCode::NO_CONTENT => Ok(true),
@@ -307,15 +304,10 @@ impl Client {
 
     /// Deletes one object, whatever the spelling of its id in the index; one that is not there is fine.
     pub async fn delete_object(&self, name: &CollectionName, key: &Key) -> Result<()> {
-        let tenant = key
-            .tenant
-            .name()
-            .map(|tenant| format!("?tenant={tenant}"))
-            .unwrap_or_default();
         let reply = self
             .send(
                 Method::DELETE,
-                &format!("objects/{name}/{}{tenant}", key.id),
+                &object_path(name, key),
                 None,
                 Patience::Write,
             )
