@@ -21,7 +21,7 @@ mod sink;
 mod source;
 mod strangers;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tiles;
 mod trailer;
 mod verify;

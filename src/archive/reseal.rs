@@ -127,6 +127,7 @@ fn ending(header: &Header, members: &Value) -> Result<Ending> {
             .map(|value| Definition::parse(value.to_string()))
             .transpose()?,
         notes: read(members, "notes")?,
+        is_edited: true,
     })
 }
 

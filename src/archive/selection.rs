@@ -18,7 +18,7 @@ pub struct Selection {
     pub tenants: Option<BTreeSet<Tenant>>,
     /// No vectors.
     pub without_vectors: bool,
-    /// Not these named vectors.
+    /// Not these vectors, by name, empty for the one without.
     pub left_out: BTreeSet<String>,
     /// How many numbers a vector must have, by tenant and name, empty for the one without; an object whose vector has
     /// another number of them is handed out as one that cannot be read.
@@ -32,10 +32,16 @@ impl Selection {
         *self == Selection::default()
     }
 
-    fn has(&self, tenant: &Tenant) -> bool {
+    /// True if objects of the tenant are taken out.
+    pub fn has(&self, tenant: &Tenant) -> bool {
         self.tenants
             .as_ref()
             .is_none_or(|tenants| tenants.contains(tenant))
+    }
+
+    /// True if the vector of this name is taken out.
+    pub fn has_vector(&self, name: &str) -> bool {
+        !self.without_vectors && !self.left_out.contains(name)
     }
 
     /// False if nothing of the frame is taken out, as far as its entry shows.
@@ -80,10 +86,6 @@ impl Selection {
         };
         objects.walk(&mut measure)?;
         Ok(measure.misfits)
-    }
-
-    fn takes_vector(&self, name: Option<&str>) -> bool {
-        !self.without_vectors && name.is_none_or(|name| !self.left_out.contains(name))
     }
 }
 
@@ -133,7 +135,7 @@ impl Visit for Measure<'_> {
             return Ok(());
         };
         let found = dimensions(vector);
-        if found == *wanted || !self.selection.takes_vector(name) {
+        if found == *wanted || !self.selection.has_vector(name.unwrap_or_default()) {
             return Ok(());
         }
         let which = name.map_or("its vector".to_owned(), |name| {
@@ -191,7 +193,7 @@ impl Visit for Sieve<'_> {
     }
 
     fn vector(&mut self, name: Option<&str>, vector: Vector<'_>) -> Result<()> {
-        match self.is_taken && self.of.selection.takes_vector(name) {
+        match self.is_taken && self.of.selection.has_vector(name.unwrap_or_default()) {
             true => self.visit.vector(name, vector),
             false => Ok(()),
         }

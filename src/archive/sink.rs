@@ -122,7 +122,7 @@ impl Batch {
             None => page
                 .keys
                 .iter()
-                .for_each(|key| self.tallies.add(&key.tenant, 1, Default::default())),
+                .for_each(|key| self.tallies.add(&key.tenant, 1, Default::default(), None)),
         }
         self.unreadable.extend_from_slice(&page.unreadable);
         Ok(())

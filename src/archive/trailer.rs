@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Kind, Result};
 use crate::format::{Digest, Tallies};
-use crate::job::{Receipt, TenantTally};
+use crate::job::{Receipt, TenantTally, VectorTally};
 use crate::model::{Definition, Key, ObjectId, Tenant};
 
 /// A tenant with the state it was found in, as the server spells it.
@@ -35,6 +35,8 @@ pub struct Ending {
     pub definition_at_end: Option<Definition>,
     /// Sentences about what is missing or changed meanwhile.
     pub notes: Vec<String>,
+    /// Somebody may have changed the objects since they were read from a server: what they are like is not told.
+    pub is_edited: bool,
 }
 
 /// The table of contents.
@@ -82,6 +84,9 @@ pub struct TenantEntry {
     pub count: u64,
     /// The digest over its objects.
     pub digest: Option<Hex>,
+    /// How long its vectors are; older archives do not tell, nor those made without a digest or sealed anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors: Option<Vec<VectorTally>>,
 }
 
 /// A frame of a document or a part of a folder.
@@ -188,6 +193,7 @@ impl Trailer {
             digest: digest(Digest(tally.digest)),
             tenant: tally.tenant,
             count: tally.count,
+            vectors: tally.vectors.filter(|_| has_digest && !ending.is_edited),
         };
         Trailer {
             object_count: tallies.count(),
@@ -248,4 +254,21 @@ pub(crate) fn seal(head: &[&[u8]], frames: &[Frame], contents: &[u8]) -> [u8; 32
     }
     hasher.update(contents);
     *hasher.finalize().as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_of_before_vectors_were_told_is_read() {
+        let mut tallies = Tallies::default();
+        tallies.add(&Tenant::NONE, 1, Digest::default(), Some(&[]));
+        let trailer = Trailer::of(&tallies, Vec::new(), &Ending::default(), true);
+        let text = format!("{{{}}}", trailer.members().unwrap());
+        assert!(text.contains(r#","vectors":[]"#), "{text}");
+        let older = Trailer::parse(&text.replace(r#","vectors":[]"#, "")).unwrap();
+        assert_eq!(older.integrity.tenants[0].vectors, None);
+        assert_eq!(older.integrity.digest, trailer.integrity.digest);
+    }
 }

@@ -9,8 +9,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::canonical::{Hint, write_bytes, write_canonical};
-use super::tally::{Digest, Tallies};
+use super::tally::{Digest, Tallies, place_of};
 use crate::error::{Error, Kind, Result};
+use crate::job::VectorTally;
 use crate::model::{Definition, Key, Times};
 use crate::pipe::decode_vector;
 use crate::pipe::{Vector, Visit};
@@ -40,12 +41,17 @@ impl Shape {
     }
 }
 
+/// So many names of vectors are kept from one object to the next.
+const USUAL_LENGTHS: usize = 16;
+
 /// A visitor that digests every object it is shown.
 pub struct Digester {
     shape: Arc<Shape>,
     tallies: Tallies,
     key: Option<Key>,
     last: [u8; 32],
+    /// Those of the object at work; the names of those before stay, with a count of 0.
+    vectors: Vec<VectorTally>,
     /// Tenant, id, members.
     body: Vec<u8>,
     /// Where the members begin.
@@ -63,6 +69,7 @@ impl Digester {
             tallies: Tallies::default(),
             key: None,
             last: [0; 32],
+            vectors: Vec::new(),
             body: Vec::new(),
             head: 0,
             members: Vec::new(),
@@ -100,6 +107,17 @@ impl Digester {
         write_bytes(&mut self.body, bytes);
         self.members
             .push((named.clone(), named.start..self.body.len()));
+        self.count_vector(name.unwrap_or_default(), dimensions, bytes.len());
+    }
+
+    fn count_vector(&mut self, name: &str, dimensions: usize, bytes: usize) {
+        let numbers = if dimensions == 0 {
+            bytes / 4
+        } else {
+            dimensions
+        };
+        let dimensions = u32::try_from(numbers).unwrap_or(u32::MAX);
+        place_of(&mut self.vectors, name, dimensions).count += 1;
     }
 
     fn sort(&mut self) {
@@ -123,6 +141,8 @@ impl Visit for Digester {
         self.key = Some(key.clone());
         self.body.clear();
         self.members.clear();
+        self.vectors.truncate(USUAL_LENGTHS);
+        self.vectors.iter_mut().for_each(|vector| vector.count = 0);
         // In one buffer with the members: a hash over one long piece works on several of its parts at once.
         write_bytes(&mut self.body, key.tenant.as_str().as_bytes());
         self.body.extend_from_slice(&key.id.0);
@@ -170,7 +190,9 @@ impl Visit for Digester {
             .ok_or_else(|| Error::new(Kind::Failed, "an object ended that had not begun"))?;
         self.sort();
         self.last = *blake3::hash(&self.body).as_bytes();
-        self.tallies.add(&key.tenant, 1, Digest(self.last));
+        let digest = Digest(self.last);
+        self.tallies
+            .add(&key.tenant, 1, digest, Some(&self.vectors));
         Ok(())
     }
 }

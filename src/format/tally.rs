@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::damaged;
 use crate::error::Result;
-use crate::job::TenantTally;
+use crate::job::{TenantTally, VectorTally};
 use crate::model::Tenant;
 
 /// A sum of object hashes, little-endian, mod 2^256.
@@ -46,6 +46,9 @@ impl fmt::Debug for Digest {
     }
 }
 
+/// The lengths of vectors that are counted of one tenant: one whose vectors have more is not told about.
+const MOST_LENGTHS: usize = 1_000;
+
 /// Counts and digests per tenant, in the order of first appearance.
 #[derive(Clone, Default, Debug)]
 pub struct Tallies {
@@ -54,8 +57,14 @@ pub struct Tallies {
 }
 
 impl Tallies {
-    /// Adds objects of a tenant.
-    pub fn add(&mut self, tenant: &Tenant, count: u64, digest: Digest) {
+    /// Adds objects of a tenant. Those of whose vectors nothing is known leave nothing known of any.
+    pub fn add(
+        &mut self,
+        tenant: &Tenant,
+        count: u64,
+        digest: Digest,
+        vectors: Option<&[VectorTally]>,
+    ) {
         let at = match self.list.last() {
             Some(last) if last.tenant == *tenant => self.list.len() - 1,
             _ => self.place(tenant),
@@ -63,6 +72,13 @@ impl Tallies {
         let tally = &mut self.list[at];
         tally.count += count;
         tally.digest = Digest(tally.digest).plus(digest).0;
+        let known = tally.vectors.take();
+        tally.vectors = known.zip(vectors).and_then(|(mut known, vectors)| {
+            for more in vectors.iter().filter(|more| more.count > 0) {
+                place_of(&mut known, &more.name, more.dimensions).count += more.count;
+            }
+            (known.len() <= MOST_LENGTHS).then_some(known)
+        });
     }
 
     fn place(&mut self, tenant: &Tenant) -> usize {
@@ -73,6 +89,7 @@ impl Tallies {
                 tenant: tenant.clone(),
                 count: 0,
                 digest: [0; 32],
+                vectors: Some(Vec::new()),
             });
         }
         at
@@ -81,7 +98,8 @@ impl Tallies {
     /// Adds all of `others`.
     pub fn merge(&mut self, others: &[TenantTally]) {
         for other in others {
-            self.add(&other.tenant, other.count, Digest(other.digest));
+            let digest = Digest(other.digest);
+            self.add(&other.tenant, other.count, digest, other.vectors.as_deref());
         }
     }
 
@@ -90,10 +108,13 @@ impl Tallies {
         &self.list
     }
 
-    /// The tallies, by tenant.
+    /// The tallies by tenant, each with its vectors by name and length.
     pub fn sorted(&self) -> Vec<TenantTally> {
         let mut list = self.list.clone();
         list.sort_by(|one, two| one.tenant.cmp(&two.tenant));
+        list.iter_mut()
+            .filter_map(|tally| tally.vectors.as_mut())
+            .for_each(|vectors| vectors.sort());
         list
     }
 
@@ -110,9 +131,67 @@ impl Tallies {
     }
 }
 
+/// The place of vectors of this name and length, made if there is none.
+pub(super) fn place_of<'a>(
+    known: &'a mut Vec<VectorTally>,
+    name: &str,
+    dimensions: u32,
+) -> &'a mut VectorTally {
+    let is_it = |one: &VectorTally| one.dimensions == dimensions && one.name == name;
+    let at = known.iter().position(is_it).unwrap_or_else(|| {
+        known.push(VectorTally {
+            name: name.to_owned(),
+            dimensions,
+            count: 0,
+        });
+        known.len() - 1
+    });
+    &mut known[at]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn vector(name: &str, dimensions: u32, count: u64) -> VectorTally {
+        VectorTally {
+            name: name.to_owned(),
+            dimensions,
+            count,
+        }
+    }
+
+    #[test]
+    fn vectors_are_known_of_a_tenant_only_if_they_are_known_of_all_its_objects() {
+        let (a, b) = (Tenant::named("a"), Tenant::named("b"));
+        let mut tallies = Tallies::default();
+        let digest = Digest::default();
+        tallies.add(&a, 2, digest, Some(&[vector("x", 3, 2), vector("", 4, 1)]));
+        tallies.add(&b, 1, digest, Some(&[]));
+        tallies.add(&a, 1, digest, Some(&[vector("x", 3, 1), vector("x", 2, 1)]));
+        let vectors = |tallies: &Tallies| {
+            let sorted = tallies.sorted().into_iter();
+            sorted.map(|tally| tally.vectors).collect::<Vec<_>>()
+        };
+        let of_a = vec![vector("", 4, 1), vector("x", 2, 1), vector("x", 3, 3)];
+        assert_eq!(vectors(&tallies), [Some(of_a.clone()), Some(vec![])]);
+
+        let mut others = Tallies::default();
+        others.add(&b, 1, digest, None);
+        tallies.merge(others.list());
+        assert_eq!(vectors(&tallies), [Some(of_a), None]);
+        others.add(&b, 1, digest, Some(&[vector("x", 3, 1)]));
+        assert_eq!(vectors(&others), [None]);
+
+        let all: Vec<_> = (0..=MOST_LENGTHS as u32)
+            .map(|at| vector("", at, 1))
+            .collect();
+        let mut many = Tallies::default();
+        many.add(&a, 1, digest, Some(&all[1..]));
+        assert!(vectors(&many)[0].is_some());
+        many.add(&a, 1, digest, Some(&all[..1]));
+        assert_eq!(vectors(&many), [None]);
+    }
 
     #[test]
     fn sums_wrap_and_carry() {

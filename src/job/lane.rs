@@ -188,6 +188,19 @@ pub struct TenantTally {
     pub count: u64,
     /// The sum of the objects' digests mod 2^256, little-endian; zero if the job computes none.
     pub digest: [u8; 32],
+    /// Their vectors; none if the job does not look into objects.
+    pub vectors: Option<Vec<VectorTally>>,
+}
+
+/// How many objects have a vector of one length.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct VectorTally {
+    /// The name of the vector, empty for the one without a name.
+    pub name: String,
+    /// How many numbers it has, a multi-vector in each row.
+    pub dimensions: u32,
+    /// Objects.
+    pub count: u64,
 }
 
 /// What was done: kept to the end of the job; the receipts of a backup become the archive's manifest.

@@ -12,7 +12,9 @@ mod law_tests;
 mod spec;
 mod step;
 
-pub use lane::{Bounds, Cursor, Intent, Lane, LaneId, Pass, Place, Receipt, TenantTally};
+pub use lane::{
+    Bounds, Cursor, Intent, Lane, LaneId, Pass, Place, Receipt, TenantTally, VectorTally,
+};
 pub use law::Job;
 pub use spec::{ConflictPolicy, Identity, JobId, JobKind, Spec, Tuning};
 pub use step::{IllegalStep, Stage, Step, Summary, Tally};

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::job::{JobId, LaneId, Step};
 
 /// The version of every record.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What fits into one record; sled moves values of a few hundred KB to files that no fsync of ours reaches.
 pub(super) const RECORD_BYTES: usize = 64 << 10;
@@ -257,7 +257,7 @@ mod tests {
         value.extend_from_slice(&checksum(Address::Head, &value).to_le_bytes());
         let error = unseal(Address::Head, &value).unwrap_err();
         assert_eq!(error.kind(), Kind::Incompatible);
-        assert!(error.message().contains("version 2"), "{error}");
+        assert!(error.message().contains("version 3"), "{error}");
     }
 
     #[test]

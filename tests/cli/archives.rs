@@ -201,3 +201,21 @@ fn an_edited_document_is_refused_until_it_is_sealed_anew() {
         .with(0);
     world.assert_equal("Article", "Copy");
 }
+
+#[test]
+fn what_was_edited_into_an_archive_is_looked_for_although_it_was_sealed_anew() {
+    let world = World::with(20);
+    let archive = world
+        .path()
+        .join(world.run("col backup Article -o out").with(0).path());
+    let text = std::fs::read_to_string(&archive).unwrap();
+    std::fs::write(&archive, text.replacen("\"views\":", "\"sights\":", 1)).unwrap();
+    let path = archive.display();
+    world.run(&format!("col verify {path} --reseal")).with(0);
+    let writes = world.writes();
+    let ended = world
+        .run(&format!("col restore {path} --name Copy"))
+        .with(14);
+    assert!(ended.stderr.contains("`sights`"), "{ended:#?}");
+    assert_eq!(world.writes(), writes);
+}

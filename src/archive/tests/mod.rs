@@ -230,7 +230,7 @@ pub(super) fn refs(receipts: &[Receipt]) -> Vec<&Receipt> {
 }
 
 /// A whole archive of objects 0..count.
-pub(super) fn make(
+pub(crate) fn make(
     folder: &Path,
     format: Format,
     codec: Codec,

@@ -101,6 +101,7 @@ impl Backup<'_> {
             aliases: aliases(job)?,
             definition_at_end: definition,
             notes: notes(job, census),
+            is_edited: false,
         })
     }
 

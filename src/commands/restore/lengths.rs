@@ -52,8 +52,13 @@ struct Length {
 
 impl Lengths {
     pub fn add(&mut self, tenant: &Tenant, name: &str, numbers: usize) {
-        let name = self.place_of(name);
         let numbers = u32::try_from(numbers).unwrap_or(u32::MAX);
+        self.add_many(tenant, name, numbers, 1);
+    }
+
+    /// Adds the vectors of so many objects.
+    pub fn add_many(&mut self, tenant: &Tenant, name: &str, numbers: u32, count: u64) {
+        let name = self.place_of(name);
         if !self.tenants.contains_key(tenant) {
             self.tenants.insert(tenant.clone(), Vec::new());
         }
@@ -62,11 +67,11 @@ impl Lengths {
         };
         let is_it = |length: &&mut Length| (length.name, length.numbers) == (name, numbers);
         match lengths.iter_mut().find(is_it) {
-            Some(length) => length.count += 1,
+            Some(length) => length.count += count,
             None => lengths.push(Length {
                 name,
                 numbers,
-                count: 1,
+                count,
             }),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::lengths::{self, Known, There};
-use super::survey::{Measure, Survey, check_fit, survey};
+use super::survey::{Measure, Survey, check_fit, survey, vector_words};
 use super::verb::Restore;
 use super::*;
 use crate::commands::report::{self, Account};
@@ -35,26 +35,12 @@ impl Restore<'_> {
         self.survey.get_or_try_init(read).await
     }
 
-    /// An archive of ours without vectors holds what its server let in: there is nothing that could not fit.
-    fn needs_survey(&self) -> Result<bool> {
-        let vectors = self.definition.vectors()?;
-        let has_vectors = vectors.has_legacy || !vectors.named.is_empty();
-        let is_plain = self.archive.is_ours()
-            && self.request.reshape.is_empty()
-            && self.request.tenants.is_empty()
-            && (!has_vectors || self.request.skip_vectors);
-        Ok(self.request.moves_objects(&self.archive) && !is_plain)
-    }
-
     /// What is taken out of the archive and what that leaves out, as facts. Refuses objects that would not be what they are.
     pub(super) async fn look_through(&self) -> Result<Facts> {
         let mut selection = fit::selection(&self.request, &self.archive, &self.definition)?;
         let mut left_out = creatable(&self.definition)?.left_out;
-        let mut expected = match self.request.moves_objects(&self.archive) {
-            true => self.archive.object_count(),
-            false => 0,
-        };
-        if self.needs_survey()? {
+        let mut expected = 0;
+        if self.request.moves_objects(&self.archive) {
             let survey = self.survey().await?;
             check_fit(survey, !self.request.reshape.is_empty())?;
             selection.lengths = self.wanted_lengths(survey).await?;
@@ -62,7 +48,8 @@ impl Restore<'_> {
             for (name, some) in &survey.strange_vectors {
                 selection.left_out.insert(name.clone());
                 left_out.push(format!(
-                    "vector `{name}` is not in the definition; it is not restored of {} objects",
+                    "{} is not in the definition; it is not restored of {} objects",
+                    vector_words(name),
                     grouped(some.count)
                 ));
             }
