@@ -2,7 +2,7 @@
 
 use elysiactl::job::Step;
 use elysiactl::journal::StateDir;
-use elysiactl::sandbox::{Activity, Fault, Rule, Settings, When, sample_definition};
+use elysiactl::sandbox::{Activity, Fault, RequestInfo, Rule, Settings, When, sample_definition};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -408,4 +408,25 @@ fn nothing_is_cleared_that_came_while_it_was_backed_up() {
             assert_eq!(world.store().count("Article"), 0);
         }
     }
+}
+
+#[test]
+fn nothing_is_cleared_that_came_after_its_backup_was_compared() {
+    const COUNT: (&str, &str) = ("POST", "/v1/graphql");
+    let is = |request: &RequestInfo, (method, path): (&str, &str)| {
+        request.method == method && request.path.starts_with(path)
+    };
+    let world = World::with(230);
+    world.run(CLEAR).with(0);
+    let requests = world.sandbox.requests();
+    let compared = requests.iter().rposition(|one| is(one, COMPARED)).unwrap();
+    let counts = requests[..compared].iter().filter(|one| is(one, COUNT));
+    let next = counts.count() as u64 + 1;
+
+    let world = World::with(230);
+    let store = world.store().clone();
+    world.at_request(next, COUNT, move || store.fill("Article", 233, 4, 1));
+    let ended = world.run(CLEAR).with(13);
+    assert_eq!(world.store().count("Article"), 233, "{ended:#?}");
+    assert!(ended.stderr.contains("3 objects were added"), "{ended:#?}");
 }
