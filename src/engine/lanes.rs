@@ -1,7 +1,7 @@
 //! The lanes at work: a queue, so many workers, and what they share.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,7 +34,10 @@ pub(super) struct Shared<S: Source, K: Sink> {
     /// Cancelled when no new work is to be taken, by a signal or because a lane failed.
     pub halt: CancellationToken,
     workers: AtomicUsize,
+    /// As many as there may be, however small the objects are.
+    most_workers: usize,
     is_chosen: bool,
+    is_told: AtomicBool,
     roster: Mutex<Roster>,
     lane_added: Notify,
 }
@@ -83,17 +86,19 @@ impl<S: Source, K: Sink> Shared<S, K> {
         self.fit(pace.expected_bytes());
     }
 
-    /// Fewer lanes for large pages, so that all in flight stay within the budget, which is said; a chosen number is kept.
+    /// Fewer lanes for large pages, so that all in flight stay within the budget, which is said once; a chosen number is kept.
+    /// After large objects there may be small ones again.
     fn fit(&self, page_bytes: usize) {
         if self.is_chosen {
             return;
         }
         let lane = (page_bytes * K::FOOTPRINT).max(1);
         let affordable = pace::in_flight(&self.context.tuning).div_ceil(lane).max(1);
-        let before = self.workers.fetch_min(affordable, Ordering::Relaxed);
-        if affordable < before {
+        let most = self.most_workers;
+        self.workers.store(affordable.min(most), Ordering::Relaxed);
+        if affordable < most && !self.is_told.swap(true, Ordering::Relaxed) {
             self.context.reporter.event(&Event::Warning(&format!(
-                "objects are large: {affordable} lanes at once instead of {before}, to stay within the memory for pages (--max-memory)"
+                "objects are large: {affordable} lanes at once instead of {most}, to stay within the memory for pages (--max-memory)"
             )));
         }
     }
@@ -140,7 +145,9 @@ pub(super) async fn move_all<S: Source, K: Sink>(
         halt: context.stop.token().child_token(),
         context: context.clone(),
         workers: AtomicUsize::new(workers),
+        most_workers: workers,
         is_chosen: context.tuning.workers.is_some(),
+        is_told: AtomicBool::new(false),
         roster: Mutex::new(Roster {
             queue: job.open_lanes().cloned().collect(),
             at_work: 0,

@@ -164,13 +164,15 @@ impl CollectionSource {
                     .count();
                 let is_whole = after.is_none() && self.is_whole(tenant, limit, read);
                 let is_tenant_read = read == 0 || within < page.len() || is_whole;
+                // What lies beyond the range is no part of the objects' size.
+                let size = page.bytes() / page.len().max(1) * within;
                 page.truncate(within);
                 if let Some(last) = page.keys().last() {
                     position = Some(last.clone());
                 }
                 if page.len() > 0 {
                     objects += page.len() as u32;
-                    bytes += page.bytes();
+                    bytes += size;
                     pages.push(page);
                 }
                 if is_tenant_read {

@@ -81,6 +81,38 @@ async fn a_collection_comes_back_equal_in_every_format_and_compression() {
     sandbox.stop().await;
 }
 
+/// Pages are measured by what they are: an end of a lane that looked huge once made all other pages tiny, and lanes few.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_read_beyond_a_lane_does_not_make_its_objects_larger() {
+    let sandbox = sandbox_with("Article", 300).await;
+    let name = CollectionName::parse("Article").unwrap();
+    let client = Client::new(&sandbox.connection(), Role::Source).unwrap();
+    client.reach_grpc(None).await.unwrap();
+    client.confirm_grpc(&name, &Tenant::NONE).await.unwrap();
+    let client = Arc::new(client);
+    for plan in [ReadPlan::Rest, ReadPlan::Joined, ReadPlan::Grpc] {
+        let source = CollectionSource::new(client.clone(), name.clone(), vec![Tenant::NONE], plan);
+        let budget = Budget {
+            objects: 300,
+            bytes: usize::MAX,
+        };
+        let all = Lane::alone(Bounds::ALL_KEYS);
+        let all = source.fetch(&all, &Cursor::Start, budget).await.unwrap();
+        let few = Lane::alone(Bounds::Keys {
+            after: None,
+            until: Some(all.keys[9].clone()),
+        });
+        let few = source.fetch(&few, &Cursor::Start, budget).await.unwrap();
+        assert_eq!((all.keys.len(), few.keys.len()), (300, 10));
+        let (usual, seen) = (all.bytes / 300, few.bytes / 10);
+        assert!(
+            (usual / 2..=usual * 2).contains(&seen),
+            "{plan:?}: {usual} {seen}"
+        );
+    }
+    sandbox.stop().await;
+}
+
 /// A page larger than its budget whose objects all lie beyond the lane's end was once read for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lane_comes_to_its_end_although_a_page_is_larger_than_its_budget() {
