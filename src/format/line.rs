@@ -225,7 +225,7 @@ fn write_number(out: &mut Vec<u8>, name: &[u8], number: i64) {
 
 /// Line breaks in JSON text stand between tokens only, where a space does as well.
 fn write_on_one_line(out: &mut Vec<u8>, json: &str) {
-    if !json.bytes().any(|byte| matches!(byte, b'\n' | b'\r')) {
+    if memchr::memchr2(b'\n', b'\r', json.as_bytes()).is_none() {
         out.extend_from_slice(json.as_bytes());
         return;
     }

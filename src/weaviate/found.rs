@@ -78,10 +78,9 @@ impl FoundPage {
     /// Reads a SearchReply.
     pub fn parse(message: Bytes, tenant: &Tenant) -> Result<Self> {
         let mut objects = Vec::new();
-        let is_suspicious = may_hold_doubtful_int(&message);
         for field in Fields::of(&message) {
             if let (2, Wire::Bytes(result)) = field? {
-                objects.push(FoundObject::parse(&message, result, tenant, is_suspicious)?);
+                objects.push(FoundObject::parse(&message, result, tenant)?);
             }
         }
         Ok(FoundPage { message, objects })
@@ -169,7 +168,7 @@ pub(super) struct Scratch<'a> {
 }
 
 impl FoundObject {
-    fn parse(message: &Bytes, result: &[u8], tenant: &Tenant, is_suspicious: bool) -> Result<Self> {
+    fn parse(message: &Bytes, result: &[u8], tenant: &Tenant) -> Result<Self> {
         let (mut properties, mut metadata) = (&[][..], &[][..]);
         for field in Fields::of(result) {
             match field? {
@@ -185,7 +184,7 @@ impl FoundObject {
                 id,
             },
             times,
-            is_doubtful: is_suspicious && is_doubtful(properties)?,
+            is_doubtful: may_hold_doubtful_int(properties) && is_doubtful(properties)?,
             properties: place(message, properties),
             metadata: place(message, metadata),
         })

@@ -1,5 +1,9 @@
 //! Property values of a gRPC reply, written as the JSON that REST would show.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::protobuf::{Fields, Wire, malformed, packed_varints};
 use crate::error::{Error, Result};
 
@@ -34,13 +38,18 @@ mod list {
 /// which no f64 is.
 const DOUBTFUL_INTS: [i64; 2] = [i64::MIN, i64::MAX];
 
-/// False if no value in these bytes can be doubtful; looks for its spellings, as a varint and as eight bytes.
-pub(super) fn may_hold_doubtful_int(message: &[u8]) -> bool {
+/// False if no value in these bytes can be doubtful; looks for its spellings, as a varint and as the eight bytes of a list.
+pub(super) fn may_hold_doubtful_int(properties: &[u8]) -> bool {
     const LEAST: [u8; 10] = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1];
-    const MOST: [u8; 9] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
-    let holds = |spelling: &[u8]| memchr::memmem::find(message, spelling).is_some();
-    let in_lists = DOUBTFUL_INTS.map(i64::to_le_bytes);
-    holds(&LEAST) || holds(&MOST) || in_lists.iter().any(|bytes| holds(bytes))
+    const LEAST_OF_LIST: [u8; 8] = i64::MIN.to_le_bytes();
+    /// Its varint has one 0xff more in front.
+    const MOST: [u8; 8] = i64::MAX.to_le_bytes();
+    static SPELLINGS: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| {
+        let spellings: [&[u8]; 3] = [&LEAST, &LEAST_OF_LIST, &MOST];
+        spellings.map(|spelling| Finder::new(spelling).into_owned())
+    });
+    let holds = |spelling: &Finder<'_>| spelling.find(properties).is_some();
+    SPELLINGS.iter().any(holds)
 }
 
 /// Calls `take` with name and Value of each entry of Properties.
@@ -127,7 +136,11 @@ fn write_int(int: i64, json: &mut String) {
 
 fn write_text(text: &str, json: &mut String) -> Result<()> {
     let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
-    if text.bytes().all(is_plain) {
+    // Not `all`: without an early end many bytes are looked at together.
+    if text
+        .bytes()
+        .fold(true, |plain, byte| plain & is_plain(byte))
+    {
         json.push('"');
         json.push_str(text);
         json.push('"');
@@ -432,6 +445,24 @@ mod tests {
                 serde_json::from_str::<Value>(&text).expect("JSON");
             }
             let _ = has_doubtful_int(&bytes);
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_a_doubtful_int_is_found_in_whatever_is_around_it() {
+        for int in DOUBTFUL_INTS {
+            let mut alone = vec![7; 300];
+            alone.add_number(field::INT as u32, int as u64);
+            alone.extend([7; 300]);
+            let in_a_list = [&[7; 300][..], &int.to_le_bytes(), &[7; 300]].concat();
+            assert!(may_hold_doubtful_int(&alone), "{int}");
+            assert!(may_hold_doubtful_int(&in_a_list), "{int}");
+        }
+        for int in [0_i64, 1, -1, 1 << 53, -(1 << 53)] {
+            let mut other = Vec::new();
+            other.add_number(field::INT as u32, int as u64);
+            other.extend(int.to_le_bytes());
+            assert!(!may_hold_doubtful_int(&other), "{int}");
         }
     }
 }
