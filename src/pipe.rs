@@ -124,6 +124,9 @@ pub enum Appetite {
 
 /// The end that is read. Every call may be repeated.
 pub trait Source: Send + Sync + 'static {
+    /// True if a page can only be asked for by a number of objects, however large they turn out to be.
+    const IS_BLIND: bool = false;
+
     /// What a new job walks, as one or more lanes that together hold everything exactly once.
     fn lanes(&self) -> Vec<Bounds>;
 

@@ -229,6 +229,8 @@ fn up_to(lane: &Lane, end: &Option<Key>) -> Lane {
 }
 
 impl Source for Waking {
+    const IS_BLIND: bool = CollectionSource::IS_BLIND;
+
     fn lanes(&self) -> Vec<Bounds> {
         self.source.lanes()
     }

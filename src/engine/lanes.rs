@@ -14,7 +14,7 @@ use super::pace::{self, Brake, Pace};
 use super::{Context, stop};
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
-use crate::job::{Job, Lane};
+use crate::job::{Job, Lane, Tuning};
 use crate::journal::KeptIds;
 use crate::pipe::{Sink, Source};
 
@@ -136,12 +136,7 @@ pub(super) async fn move_all<S: Source, K: Sink>(
         committer: committer.clone(),
         ids: ids.clone(),
         brake: Brake::new(&context.tuning),
-        pace: Mutex::new(Pace::new(
-            &context.tuning,
-            (workers, K::FOOTPRINT),
-            K::MOST,
-            total,
-        )),
+        pace: Mutex::new(first_pace::<S, K>(&context.tuning, workers, total)),
         halt: context.stop.token().child_token(),
         context: context.clone(),
         workers: AtomicUsize::new(workers),
@@ -155,6 +150,14 @@ pub(super) async fn move_all<S: Source, K: Sink>(
         lane_added: Notify::new(),
     });
     work_off(&shared).await
+}
+
+fn first_pace<S: Source, K: Sink>(tuning: &Tuning, workers: usize, total: Option<u64>) -> Pace {
+    let pace = Pace::new(tuning, (workers, K::FOOTPRINT), K::MOST, total);
+    match S::IS_BLIND {
+        true => pace.with_first_look(tuning),
+        false => pace,
+    }
 }
 
 fn workers<K: Sink>(context: &Context, total: Option<u64>) -> usize {

@@ -14,6 +14,10 @@ const PAGE_BYTES: usize = 4 << 20;
 const USUAL_FOOTPRINT: usize = 4;
 /// Ids of one batch that fit one journal record.
 const FIRST_PAGE: u32 = 1_000;
+/// The first page of a source that knows no sizes shows how large objects are: a thousand might be a gigabyte.
+const FIRST_LOOK: u32 = 32;
+/// By so much pages grow at most, from one to the next; after one that was too large, they only double.
+const GROWTH: u32 = 8;
 
 /// What all pages in flight may hold together, in bytes.
 pub(super) fn in_flight(tuning: &Tuning) -> usize {
@@ -35,6 +39,7 @@ pub(super) struct Pace {
     most: u32,
     least: u32,
     objects: u32,
+    growth: u32,
     bytes_per_object: Option<usize>,
 }
 
@@ -64,8 +69,17 @@ impl Pace {
             most,
             least: least.min(most),
             objects: FIRST_PAGE.min(most),
+            growth: GROWTH,
             bytes_per_object: None,
         }
+    }
+
+    /// Begins with a look at a few objects, unless a size was chosen.
+    pub fn with_first_look(mut self, tuning: &Tuning) -> Self {
+        if tuning.batch_size.is_none() {
+            self.objects = self.objects.min(FIRST_LOOK);
+        }
+        self
     }
 
     pub fn budget(&self) -> Budget {
@@ -99,7 +113,7 @@ impl Pace {
         self.objects = fitting
             .max(floor)
             .min(self.most)
-            .min(self.objects.saturating_mul(2));
+            .min(self.objects.saturating_mul(self.growth));
     }
 
     /// The bytes that the next page may have; 0 before the first one was seen.
@@ -110,6 +124,7 @@ impl Pace {
     /// Half of it; false if it is one object already.
     pub fn halve(&mut self) -> bool {
         let was = self.objects;
+        self.growth = 2;
         self.objects = (self.objects / 2).max(1);
         was > 1
     }
@@ -216,6 +231,26 @@ mod tests {
         pace.saw(&page(1_000, 1_000 * 12_500));
         let best = pace.budget().bytes;
         assert!((best / 2..2 * best).contains(&pace.expected_bytes()));
+    }
+
+    #[test]
+    fn a_first_look_is_small_and_what_follows_is_as_large_as_it_showed() {
+        let tuning = Tuning::default();
+        let look = || Pace::new(&tuning, (4, 4), 2_000, Some(200_000)).with_first_look(&tuning);
+        let (mut small, mut huge) = (look(), look());
+        assert!(small.budget().objects <= 64);
+        for _ in 0..2 {
+            small.saw(&page(32, 32 * 2_000));
+            huge.saw(&page(32, 32 * 1_000_000));
+        }
+        assert!(small.budget().objects >= 1_000, "{:?}", small.budget());
+        assert!(huge.budget().objects <= 4, "{:?}", huge.budget());
+        let chosen = Tuning {
+            batch_size: Some(500),
+            ..tuning
+        };
+        let pace = Pace::new(&chosen, (4, 4), 2_000, None).with_first_look(&chosen);
+        assert_eq!(pace.budget().objects, 500);
     }
 
     #[test]

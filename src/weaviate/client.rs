@@ -66,6 +66,8 @@ pub struct Client {
     pub(super) is_known_ready: AtomicBool,
     /// A little more than the last reply, in bytes.
     usual_reply: AtomicUsize,
+    /// Of those that were listed last over REST, in bytes; 0 if none were.
+    usual_object: AtomicUsize,
 }
 
 /// By what was asked for.
@@ -101,6 +103,7 @@ impl Client {
             is_confirmed: AtomicBool::new(false),
             is_known_ready: AtomicBool::new(false),
             usual_reply: AtomicUsize::new(0),
+            usual_object: AtomicUsize::new(0),
             connection: connection.clone(),
         })
     }
@@ -142,6 +145,17 @@ impl Client {
             self.is_confirmed.store(true, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    pub(super) fn saw_objects(&self, count: usize, bytes: usize) {
+        if let Some(each) = bytes.checked_div(count) {
+            self.usual_object.store(each, Ordering::Relaxed);
+        }
+    }
+
+    /// About the size of an object as REST lists it; 0 as long as none was seen.
+    pub(super) fn usual_object(&self) -> usize {
+        self.usual_object.load(Ordering::Relaxed)
     }
 
     /// Sends an encoded gRPC message and returns the reply's bytes, whatever they say: what benchmarks measure against.

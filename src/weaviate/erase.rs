@@ -19,11 +19,8 @@ use crate::job::{Bounds, Cursor, Intent, Lane, LaneId, Receipt};
 use crate::model::{CollectionName, Key, Tenant};
 use crate::pipe::{Appetite, Applied, Budget, Nothing, Page, Reject, Sink, Source};
 
-/// Keys that are listed at once, where nothing else comes with them. Each listing makes the server sort what was deleted and
-/// not yet written to its segments: as many small ones cost as much as a part of the deletions.
-const LISTED: u32 = 10_000;
-
-/// The keys of a collection.
+/// The keys of a collection. Where nothing else comes with them many are listed at once: each listing makes the server sort
+/// what was deleted and not yet written to its segments, and as many small ones cost as much as a part of the deletions.
 pub struct IdSource {
     objects: CollectionSource,
     /// What was listed of each lane and not handed out.
@@ -99,6 +96,8 @@ impl Listed {
 }
 
 impl Source for IdSource {
+    const IS_BLIND: bool = true;
+
     fn lanes(&self) -> Vec<Bounds> {
         self.objects.lanes()
     }
@@ -108,14 +107,14 @@ impl Source for IdSource {
         if let Some(page) = self.kept(lane, cursor, objects) {
             return Ok(page);
         }
-        let budget = match self.objects.lists_keys_alone() {
-            true => Budget {
-                objects: budget.objects.max(LISTED),
-                bytes: usize::MAX,
-            },
-            false => budget,
-        };
+        let at_once = self.objects.keys_at_once();
+        let budget = at_once.map_or(budget, |keys| Budget {
+            objects: budget.objects.max(keys),
+            bytes: usize::MAX,
+        });
         let page = self.objects.fetch(lane, cursor, budget).await?;
+        // Of whole objects, the next page is to be as large as these are.
+        let bytes = at_once.is_none().then_some(page.bytes);
         let listed = Listed {
             after: cursor.clone(),
             keys: page.keys.into(),
@@ -126,7 +125,10 @@ impl Source for IdSource {
         if let Some(rest) = rest {
             self.listed().insert(lane.id, rest);
         }
-        Ok(page)
+        Ok(Page {
+            bytes: bytes.unwrap_or(page.bytes),
+            ..page
+        })
     }
 
     /// From the journal: some of them may be gone already.

@@ -159,7 +159,9 @@ impl Client {
         with_vectors: bool,
     ) -> Result<ListedPage> {
         let body = self.list(&wish.listing(with_vectors)).await?;
-        ListedPage::parse(body, wish.tenant)
+        let page = ListedPage::parse(body, wish.tenant)?;
+        self.saw_objects(page.len(), page.bytes());
+        Ok(page)
     }
 
     /// Reads again alone what a page could not tell; what is gone by now is left out.

@@ -61,9 +61,15 @@ impl CollectionSource {
         self
     }
 
-    /// True if a page holds nothing but keys, so that a large one is cheap.
-    pub(super) fn lists_keys_alone(&self) -> bool {
-        self.plan == ReadPlan::KeysOverGrpc && self.client.has_grpc()
+    /// So many keys may be listed at once, if nothing comes with them: a large page is cheap then. The server reads the objects
+    /// all the same, and holds them together.
+    pub(super) fn keys_at_once(&self) -> Option<u32> {
+        const MOST: usize = 10_000;
+        const LEAST: usize = 100;
+        const OBJECT_BYTES: usize = 64 << 20;
+        let is_cheap = self.plan == ReadPlan::KeysOverGrpc && self.client.has_grpc();
+        let fitting = OBJECT_BYTES / self.client.usual_object().max(1);
+        is_cheap.then_some(fitting.clamp(LEAST, MOST) as u32)
     }
 
     /// True if a page from the beginning of a tenant shows that it has no more: it is short, and as many as were counted.
@@ -272,6 +278,8 @@ fn range<'a>(lane: &'a Lane, cursor: &'a Cursor) -> Result<(Option<&'a Key>, Opt
 }
 
 impl Source for CollectionSource {
+    const IS_BLIND: bool = true;
+
     fn lanes(&self) -> Vec<Bounds> {
         vec![Bounds::ALL_KEYS]
     }
@@ -320,6 +328,56 @@ impl Source for CollectionSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::{Sandbox, Settings};
+    use crate::weaviate::{IdSource, Role};
+
+    async fn sources() -> (Sandbox, Arc<Client>, impl Fn(ReadPlan) -> CollectionSource) {
+        let sandbox = Sandbox::start(Settings::default()).await.unwrap();
+        sandbox.store().fill("Article", 40, 8, 1);
+        let client = Client::new(&sandbox.connection(), Role::Source).unwrap();
+        let name = CollectionName::parse("Article").unwrap();
+        client.reach_grpc(None).await.unwrap();
+        client.confirm_grpc(&name, &Tenant::NONE).await.unwrap();
+        let client = Arc::new(client);
+        let shared = client.clone();
+        let source = move |plan| {
+            CollectionSource::new(shared.clone(), name.clone(), vec![Tenant::NONE], plan)
+        };
+        (sandbox, client, source)
+    }
+
+    #[tokio::test]
+    async fn fewer_keys_of_larger_objects_are_listed_at_once() {
+        let (_sandbox, client, source) = sources().await;
+        let keys = source(ReadPlan::KeysOverGrpc);
+        assert_eq!(keys.keys_at_once(), Some(10_000));
+        client.saw_objects(3, 3 * (256 << 10));
+        assert_eq!(keys.keys_at_once(), Some(256));
+        client.saw_objects(1, 1 << 30);
+        assert_eq!(keys.keys_at_once(), Some(100));
+        assert_eq!(source(ReadPlan::Rest).keys_at_once(), None);
+    }
+
+    #[tokio::test]
+    async fn a_page_of_ids_is_as_large_as_what_was_listed_for_them() {
+        let (_sandbox, _client, source) = sources().await;
+        let lane = Lane::alone(Bounds::ALL_KEYS);
+        let budget = Budget {
+            objects: 10,
+            bytes: usize::MAX,
+        };
+        let size = async |plan| {
+            let page = IdSource::new(source(plan))
+                .fetch(&lane, &lane.cursor, budget)
+                .await;
+            let page = page.unwrap();
+            assert_eq!(page.keys.len(), 10);
+            page.bytes
+        };
+        let keys = size(ReadPlan::KeysOverGrpc).await;
+        let objects = size(ReadPlan::PropertiesOverRest).await;
+        assert!(keys <= 10 * 64 && objects > 10 * 100, "{keys} {objects}");
+    }
 
     #[test]
     fn the_last_page_of_a_lane_is_asked_for_as_large_as_it_is_about() {
