@@ -44,6 +44,8 @@ pub struct Settings {
     pub usage_limits: UsageLimits,
     /// The only vector index types allowed; empty allows all. The first one is then the default.
     pub allowed_vector_index_types: Vec<String>,
+    /// How vectors are quantized where a definition does not say it: `rq`, `pq`, `bq` or `sq`; `None` is not at all.
+    pub default_quantization: Option<&'static str>,
     /// Read-only and write-only modes.
     pub mode: Mode,
     /// Vectorizers that classes may name; they compute nothing.
@@ -71,6 +73,7 @@ impl Default for Settings {
             query_defaults_limit: 10,
             usage_limits: UsageLimits::default(),
             allowed_vector_index_types: Vec::new(),
+            default_quantization: None,
             mode: Mode::ReadWrite,
             modules: Vec::new(),
             drop_vector_index: false,

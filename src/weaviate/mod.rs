@@ -18,6 +18,7 @@ mod one_server;
 mod outcomes;
 mod properties;
 mod protobuf;
+mod quantization;
 mod reading;
 mod ready;
 mod request;
@@ -37,6 +38,7 @@ pub use features::{Fitted, Loss, fit_to, version_numbers};
 pub use grpc::Method as GrpcMethod;
 pub use incarnation::Incarnation;
 pub use properties::PropertyRules;
+pub use quantization::declining_quantization;
 pub use reading::{ReadPlan, Wanted};
 pub use schema::{
     automation, creatable, definition_holds, definitions_match, dropped_vectors, unindexed_vectors,

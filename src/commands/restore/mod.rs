@@ -31,7 +31,8 @@ use crate::journal::{JobFolder, Obligation, State};
 use crate::model::{CollectionName, Definition, Tenant};
 use crate::weaviate::{
     Client, Collection, CollectionSink, Connection, Fitted, Incarnation, Role, TenantState,
-    TenantStatus, automation, creatable, definition_holds, version_numbers, with_automation,
+    TenantStatus, automation, creatable, declining_quantization, definition_holds, version_numbers,
+    with_automation,
 };
 use again::answer_again;
 pub use fit::vectorize_question;
