@@ -34,6 +34,8 @@ pub struct Settings {
     pub grpc_port: u16,
     /// The key that every request must carry; `None` allows anonymous access and refuses keys.
     pub api_key: Option<String>,
+    /// The only tenants that the key may read; `None` is all of them. Lists leave the others out, without a word.
+    pub readable_tenants: Option<&'static [&'static str]>,
     /// Whether writes create missing classes and properties.
     pub auto_schema: bool,
     /// The largest page, and the most objects that one batch delete removes.
@@ -68,6 +70,7 @@ impl Default for Settings {
             port: 0,
             grpc_port: 0,
             api_key: None,
+            readable_tenants: None,
             auto_schema: true,
             query_maximum_results: 10_000,
             query_defaults_limit: 10,

@@ -25,6 +25,7 @@ mod request;
 mod request_grpc;
 mod request_rest;
 mod schema;
+mod sight;
 mod sink;
 mod source;
 mod tenants;

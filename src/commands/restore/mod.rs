@@ -139,6 +139,9 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
     }
     session.show_plan(&plan);
     fit::check_lacks(session, request, &looked)?;
+    if looked.wanted.definition.has_tenants()? {
+        target::check_sight(session, &looked.client, &looked.name, &request.tenants).await?;
+    }
     if session.is_dry_run {
         check_target(session, request, &looked).await?;
         return Ok(Outcome::default());
