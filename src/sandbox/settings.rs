@@ -36,6 +36,8 @@ pub struct Settings {
     pub api_key: Option<String>,
     /// The only tenants that the key may read; `None` is all of them. Lists leave the others out, without a word.
     pub readable_tenants: Option<&'static [&'static str]>,
+    /// Whether the key may not read aliases: lists leave them out, without a word.
+    pub hides_aliases: bool,
     /// Whether writes create missing classes and properties.
     pub auto_schema: bool,
     /// The largest page, and the most objects that one batch delete removes.
@@ -71,6 +73,7 @@ impl Default for Settings {
             grpc_port: 0,
             api_key: None,
             readable_tenants: None,
+            hides_aliases: false,
             auto_schema: true,
             query_maximum_results: 10_000,
             query_defaults_limit: 10,

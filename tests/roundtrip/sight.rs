@@ -5,7 +5,9 @@ use elysiactl::commands::{
 };
 use elysiactl::error::{Error, Kind};
 use elysiactl::model::CollectionName;
-use elysiactl::sandbox::{Activity, Sandbox, Settings, Store, sample_definition};
+use elysiactl::sandbox::{
+    Activity, Fault, Rule, Sandbox, Settings, Store, UsageLimits, When, sample_definition,
+};
 use serde_json::json;
 
 use crate::common::{backup_request, clear_request, rest, restore_request, session};
@@ -119,5 +121,101 @@ async fn a_comparison_says_that_there_may_be_tenants_it_cannot_see() {
     let archive = backup(&session, &whole).await.unwrap().archive.unwrap();
     is_refused(verify_live(&session, &archive, &end(&sandbox), false, 5).await);
     all.stop().await;
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn aliases_that_the_key_may_not_read_are_said_to_be_missing() {
+    let settings = Settings {
+        hides_aliases: true,
+        ..Settings::default()
+    };
+    let store = Store::new();
+    store.fill(NAME, 30, 4, 1);
+    store.add_alias("News", NAME);
+    let sandbox = Sandbox::start_with(settings, store).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let session = session(&folder.path().join("state"));
+    let request = backup_request(&rest(&sandbox), NAME, &folder.path().join("out"));
+    let saved = backup(&session, &request).await.unwrap();
+    assert_eq!((saved.exit_code, saved.tally.accepted), (3, 30));
+    assert!(saved.notes[0].contains("read_aliases"), "{saved:?}");
+    sandbox.stop().await;
+}
+
+/// As GraphQL says it, and a listing.
+fn forbid_reading(sandbox: &Sandbox) {
+    let text =
+        "rbac: authorization, forbidden action: user 'x' has insufficient permissions to read_data";
+    let refusal = |status, body: serde_json::Value| Fault::Status {
+        status,
+        retry_after: None,
+        body: body.to_string(),
+    };
+    let count = refusal(200, json!({"data": {}, "errors": [{"message": text}]}));
+    let listing = refusal(403, json!({"error": [{"message": text}]}));
+    for (method, path, fault) in [
+        ("POST", "/v1/graphql", count),
+        ("GET", "/v1/objects", listing),
+    ] {
+        let rule = Rule::new(method, path, When::Always, fault);
+        sandbox.faults().add(rule);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_may_not_read_objects_changes_nothing() {
+    let store = Store::new();
+    store.fill(NAME, 30, 4, 1);
+    let sandbox = Sandbox::start_with(Settings::default(), store)
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let session = session(&folder.path().join("state"));
+    let request = backup_request(&rest(&sandbox), NAME, &folder.path().join("out"));
+    let archive = backup(&session, &request).await.unwrap().archive.unwrap();
+    forbid_reading(&sandbox);
+    let back = restore_request(&rest(&sandbox), &archive, Some("Copy"));
+    for error in [
+        restore(&session, &back).await.unwrap_err(),
+        clear(&session, &sandbox, ClearMethod::Auto, &[])
+            .await
+            .unwrap_err(),
+        backup(&session, &request).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), Kind::Unauthorised, "{error}");
+        assert!(error.message().contains("read_data"), "{error}");
+    }
+    assert_eq!(sandbox.store().collections(), [NAME]);
+    assert_eq!(sandbox.store().count(NAME), 30);
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_that_may_not_make_so_many_tenants_leaves_nothing_behind() {
+    let settings = Settings {
+        usage_limits: UsageLimits {
+            tenants: Some(2),
+            ..UsageLimits::default()
+        },
+        ..Settings::default()
+    };
+    let sandbox = Sandbox::start_with(settings, three_tenants())
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let session = session(&folder.path().join("state"));
+    let request = backup_request(&rest(&sandbox), NAME, &folder.path().join("out"));
+    let archive = backup(&session, &request).await.unwrap().archive.unwrap();
+    let back = restore_request(&rest(&sandbox), &archive, Some("Copy"));
+    let error = restore(&session, &back).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::TargetRefused, "{error}");
+    assert_eq!(sandbox.store().collections(), [NAME]);
+    let unfinished = session.state.jobs().unwrap();
+    assert!(
+        unfinished
+            .iter()
+            .all(|job| job.state.as_ref().unwrap().is_done)
+    );
     sandbox.stop().await;
 }

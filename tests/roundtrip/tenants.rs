@@ -152,7 +152,7 @@ async fn broken_backup(
     ));
     sandbox.faults().add(Rule::new(
         "GET",
-        "/v1/schema/Kind/tenants/",
+        "/v1/schema/Kind/tenants/t",
         When::Always,
         unavailable(),
     ));

@@ -224,8 +224,24 @@ impl Restore<'_> {
         };
         let tenants: Vec<TenantState> = self.tenants(job)?.into_iter().map(active).collect();
         for some in tenants.chunks(1_000) {
-            self.client.create_tenants(&self.name, some).await?;
+            match self.client.create_tenants(&self.name, some).await {
+                Err(error) if session::is_refusal(&error) && !self.request.merge => {
+                    return Err(self.unmake(error).await?);
+                }
+                outcome => outcome?,
+            }
         }
         Ok(Facts::new())
+    }
+
+    /// A collection that cannot have its tenants is taken away again, as long as it is ours beyond doubt and empty.
+    async fn unmake(&self, error: Error) -> Result<Error> {
+        if let Collection::Found(found) = self.client.collection(&self.name).await?
+            && self.is_ours(&found).await?
+            && self.count_all(&found).await? == 0
+        {
+            self.client.delete(&self.name).await?;
+        }
+        Ok(error)
     }
 }

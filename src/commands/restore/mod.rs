@@ -139,9 +139,7 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
     }
     session.show_plan(&plan);
     fit::check_lacks(session, request, &looked)?;
-    if looked.wanted.definition.has_tenants()? {
-        target::check_sight(session, &looked.client, &looked.name, &request.tenants).await?;
-    }
+    check_sight(session, request, &looked).await?;
     if session.is_dry_run {
         check_target(session, request, &looked).await?;
         return Ok(Outcome::default());
@@ -176,6 +174,20 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
         archive: None,
         unarchived: 0,
     })
+}
+
+/// What was written could not be counted, nor tenants be told from others, by a key that may not see them.
+async fn check_sight(session: &Session, request: &RestoreRequest, looked: &Looked) -> Result<()> {
+    let (client, name) = (&looked.client, &looked.name);
+    if looked.wanted.definition.has_tenants()? {
+        target::check_sight(session, client, name, &request.tenants).await?;
+    }
+    if request.skip_data || !request.tenants.is_empty() {
+        return Ok(());
+    }
+    let look = || client.check_reads_objects(name);
+    let policy = session.context().policy;
+    policy.run("look at what the key may see", look).await
 }
 
 /// The question before a merge: the plan, and the name to be typed; nothing if no data would be written over, or if

@@ -24,7 +24,11 @@ pub(super) async fn look_live(
         Some(_) => None,
     };
     let aliases = match policy.run("list aliases", || client.aliases(name)).await {
-        Ok(aliases) => Some(aliases.into_iter().collect()),
+        Ok(aliases) => {
+            let look = || client.sees_aliases(name);
+            let sees = policy.run("look at what the key may see", look).await?;
+            sees.then(|| aliases.into_iter().collect())
+        }
         // A key may not be allowed to list them, and older servers have none.
         Err(error) if error.kind() == Kind::Unauthorised => None,
         Err(error) => return Err(error),
