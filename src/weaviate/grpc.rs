@@ -192,7 +192,7 @@ impl Client {
             | Code::Aborted
             | Code::ResourceExhausted => transient("is not available"),
             Code::Unknown | Code::Internal | Code::DataLoss if is_final(&said) => {
-                refused("refused")
+                self.about_tenant(refused("refused"), &said)
             }
             Code::Unknown | Code::Internal | Code::DataLoss => {
                 transient("failed").with_reaction(Reaction::Suspect)

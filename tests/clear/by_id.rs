@@ -2,11 +2,13 @@
 
 use elysiactl::commands::ClearMethod;
 use elysiactl::error::Kind;
-use elysiactl::sandbox::{Fault, Settings, When, sample_id};
+use elysiactl::sandbox::{Activity, Fault, Settings, Store, When, sample_id};
 use elysiactl::weaviate::Transport;
 use serde_json::json;
 
-use crate::bench::{Bench, NAME, OBJECTS, filled, refusal, wait_for_the_next_second};
+use crate::bench::{
+    Bench, NAME, OBJECTS, filled, make_with_tenants, refusal, wait_for_the_next_second,
+};
 use crate::common::post;
 
 const BATCHES: (&str, &str) = ("DELETE", "/v1/batch/objects");
@@ -202,4 +204,19 @@ async fn objects_of_a_later_life_of_the_collection_are_not_deleted_by_a_resume()
         assert!(bench.store().dump(NAME) == theirs);
         assert_eq!(bench.restart().await.unwrap().exit_code, 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_is_deleted_meanwhile_is_cleared() {
+    let store = Store::new();
+    make_with_tenants(&store);
+    for tenant in store.tenants(NAME).keys() {
+        store.set_activity(NAME, tenant, Activity::Hot);
+    }
+    let bench = Bench::of(store, Settings::default()).await;
+    let bench = bench.by(ClearMethod::ById);
+    bench.once(BATCHES, false, |store, _| store.remove_tenant(NAME, "a"));
+    bench.clear().await.unwrap_err();
+    assert_eq!(bench.clear().await.unwrap().exit_code, 0);
+    assert_eq!(bench.store().count(NAME), 0);
 }

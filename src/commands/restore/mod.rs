@@ -12,6 +12,7 @@ mod survey;
 mod values;
 mod verb;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Plan};
 use crate::job::{Identity, Job, JobKind, Spec, Summary};
 use crate::journal::{JobFolder, Obligation, State};
-use crate::model::{CollectionName, Definition, Tenant};
+use crate::model::{CollectionName, Definition, Tenant, matches_glob};
 use crate::weaviate::{
     Client, Collection, CollectionSink, Connection, Fitted, Incarnation, Role, TenantState,
     TenantStatus, automation, creatable, declining_quantization, definition_holds, version_numbers,
@@ -291,7 +292,46 @@ async fn check_target(session: &Session, request: &RestoreRequest, looked: &Look
             )
             .with_hint("pass --merge to restore into it, or --name <NEW> to restore beside it"))
         }
+        Collection::Found(definition) if definition.has_tenants()? => {
+            check_awake(session, request, looked).await
+        }
         _ => Ok(()),
+    }
+}
+
+/// Objects of an inactive tenant can be neither compared nor written.
+async fn check_awake(session: &Session, request: &RestoreRequest, looked: &Looked) -> Result<()> {
+    if !request.moves_objects(&looked.archive) {
+        return Ok(());
+    }
+    let (client, name) = (&looked.client, &looked.name);
+    let policy = session.context().policy;
+    let there = policy.run("list tenants", || client.tenants(name)).await?;
+    let filled = looked.archive.trailer().into_iter();
+    let filled = filled.flat_map(|trailer| &trailer.integrity.tenants);
+    let filled = filled.filter(|entry| entry.count > 0);
+    let filled: BTreeSet<&str> = filled.filter_map(|entry| entry.tenant.name()).collect();
+    let is_asked_for = |name: &str| {
+        let patterns = &request.tenants;
+        patterns.is_empty() || patterns.iter().any(|pattern| matches_glob(pattern, name))
+    };
+    let is_in_the_way = |tenant: &&TenantState| {
+        let name = tenant.name.as_str();
+        tenant.status != TenantStatus::Hot && filled.contains(name) && is_asked_for(name)
+    };
+    let asleep: Vec<&TenantState> = there.iter().filter(is_in_the_way).collect();
+    match asleep.first() {
+        None => Ok(()),
+        Some(first) => Err(Error::new(
+            Kind::TargetRefused,
+            format!(
+                "{} tenants of `{name}` that the archive has objects of are inactive, such as `{}`",
+                grouped(asleep.len() as u64),
+                first.name
+            ),
+        )
+        .with_kept("nothing was written")
+        .with_hint("activate them first, or choose others with --tenant")),
     }
 }
 

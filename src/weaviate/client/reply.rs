@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use reqwest::StatusCode;
 
-use super::{Client, SMALL_REPLY};
+use super::{Client, Role, SMALL_REPLY};
 use crate::error::{Error, Kind, Reaction, Result};
 
 /// A complete reply.
@@ -60,15 +60,31 @@ impl Client {
             ))
             .with_reaction(Reaction::Suspect);
         }
-        Error::new(
-            self.role().refused(),
-            format!(
-                "{} refused to {doing}: {}{}",
-                self.address(),
-                reply.status,
-                said_suffix(&reply.words())
-            ),
-        )
+        let said = reply.words();
+        let message = format!(
+            "{} refused to {doing}: {}{}",
+            self.address(),
+            reply.status,
+            said_suffix(&said)
+        );
+        self.about_tenant(Error::new(self.role().refused(), message), &said)
+    }
+
+    /// Somebody may put a tenant to sleep, or delete it, while a job is at it.
+    pub(in crate::weaviate) fn about_tenant(&self, refused: Error, said: &str) -> Error {
+        let is_gone = said.contains("tenant not found");
+        match (is_gone, self.role()) {
+            (true, Role::Source) => {
+                refused.with_hint("it was deleted meanwhile; --resume goes on without it")
+            }
+            (true, Role::Target) => {
+                refused.with_hint("it was deleted meanwhile; make it again, then pass --resume")
+            }
+            (false, _) if said.contains("tenant not active") => {
+                refused.with_hint("somebody has deactivated it; activate it, then pass --resume")
+            }
+            _ => refused,
+        }
     }
 
     pub(super) fn no_reply(&self, cause: reqwest::Error) -> Error {
