@@ -5,7 +5,9 @@ use super::remake::{Remake, create, still_there};
 use crate::error::{Error, Kind, Result};
 use crate::journal::Obligation;
 use crate::model::{CollectionName, Definition};
-use crate::weaviate::{Collection, creatable, definitions_match, with_name};
+use crate::weaviate::{
+    Collection, TenantState, TenantStatus, creatable, definitions_match, with_name,
+};
 
 /// The first letters of every collection that this program makes for itself.
 const SCRATCH: &str = "ELYSIACTL_scratch_";
@@ -22,8 +24,7 @@ impl Remake {
         };
         self.delete_scratch(&name).await?;
         let wanted = with_name(&kept.definition, &name)?;
-        let made = create(&self.client, &wanted).await;
-        let compared = made.and_then(|made| compare(&kept, &wanted, &made));
+        let compared = self.try_scratch(&kept, &wanted).await;
         if compared.as_ref().is_err_and(Error::is_transient) {
             // The server may still carry out what it did not answer: the next try drops that first.
             return compared;
@@ -39,6 +40,22 @@ impl Remake {
                 .with_kept("nothing was deleted")
                 .with_hint("pass --method by-id to delete the objects only")
         })
+    }
+
+    /// The definition must read back equal, and the tenants be taken: there may be fewer allowed than there are.
+    async fn try_scratch(&self, kept: &Kept, wanted: &Definition) -> Result<()> {
+        let made = create(&self.client, wanted).await?;
+        compare(kept, wanted, &made)?;
+        // Inactive, as that costs the server next to nothing.
+        let inactive = |tenant: &TenantState| TenantState {
+            status: TenantStatus::Cold,
+            ..tenant.clone()
+        };
+        let tenants: Vec<TenantState> = kept.tenants.iter().map(inactive).collect();
+        for some in tenants.chunks(1_000) {
+            self.client.create_tenants(&wanted.name()?, some).await?;
+        }
+        Ok(())
     }
 
     /// A deletion is answered by an empty 200, as is a panic of the server's handler: only a look tells.

@@ -220,3 +220,17 @@ pub(super) fn absolute(path: &Path) -> Result<String> {
         std::path::absolute(path).doing(|| format!("cannot use `{}`", path.display()))?;
     Ok(real(&absolute).display().to_string())
 }
+/// Without `chosen` tenants all are meant, and the key must be one that may see all.
+pub(super) async fn check_sight(
+    session: &Session,
+    client: &Client,
+    name: &CollectionName,
+    chosen: &[String],
+) -> Result<()> {
+    if !chosen.is_empty() {
+        return Ok(());
+    }
+    let policy = session.context().policy;
+    let look = || client.check_sees_tenants(name);
+    policy.run("look at what the key may see", look).await
+}

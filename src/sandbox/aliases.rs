@@ -22,6 +22,7 @@ pub(super) fn list(call: &Call<'_>) -> Answer {
     let found = data
         .aliases
         .iter()
+        .filter(|_| !call.settings.hides_aliases)
         .filter(|(_, class)| wanted.as_ref().is_none_or(|wanted| wanted == *class));
     let listed: Vec<Value> = found.map(|(alias, class)| shown(alias, class)).collect();
     Ok(Reply::ok(&json!({"aliases": listed})))

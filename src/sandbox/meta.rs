@@ -42,6 +42,23 @@ pub(super) fn meta(call: &Call<'_>, host: &str) -> Answer {
     })))
 }
 
+/// What the key may do, as far as the sandbox tells one from another; nothing without a key.
+pub(super) fn own_info(call: &Call<'_>) -> Answer {
+    if call.settings.api_key.is_none() && !call.settings.hides_aliases {
+        return Err(Reply::empty(401));
+    }
+    let every =
+        |action: &str| json!({"action": action, "aliases": {"alias": "*", "collection": "*"}});
+    let actions = match call.settings.hides_aliases {
+        true => vec![every("create_aliases")],
+        false => vec![every("create_aliases"), every("read_aliases")],
+    };
+    let role = json!({"name": "sandbox", "permissions": actions});
+    Ok(Reply::ok(
+        &json!({"groups": null, "roles": [role], "username": "sandbox"}),
+    ))
+}
+
 /// The nodes, with the shards of all classes or of one.
 pub(super) fn nodes(call: &Call<'_>, class: Option<&str>) -> Answer {
     let verbose = match call.query("output").unwrap_or_default() {

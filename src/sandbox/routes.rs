@@ -84,6 +84,7 @@ impl Service {
             (_, [".well-known", probe]) => Err(unimplemented(probe)),
             (_, ["schema", rest @ ..]) => schema_route(call, method, rest),
             (_, ["objects", rest @ ..]) => object_route(call, method, rest),
+            ("GET", ["users", "own-info"]) => meta::own_info(call),
             ("GET", ["aliases"]) => aliases::list(call),
             (_, ["aliases"]) => aliases::create(call),
             ("GET", ["aliases", alias]) => aliases::get(call, alias),
@@ -207,6 +208,7 @@ fn methods(parts: &[&str]) -> Option<&'static [&'static str]> {
     Some(match parts {
         [] | ["meta" | "nodes" | "tasks"] | ["nodes", _] => &["GET"],
         [".well-known", "live" | "ready" | "openid-configuration"] => &["GET"],
+        ["users", "own-info"] => &["GET"],
         ["schema"] | ["aliases"] | ["objects"] => &["GET", "POST"],
         ["schema", _] | ["aliases", _] => &["GET", "PUT", "DELETE"],
         ["schema", _, "properties"] => &["POST"],

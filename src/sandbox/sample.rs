@@ -103,6 +103,13 @@ impl Store {
         }
     }
 
+    /// Deletes a tenant with its objects.
+    pub fn remove_tenant(&self, collection: &str, tenant: &str) {
+        if let Some(class) = self.write().class_mut(collection) {
+            class.partitions.remove(tenant);
+        }
+    }
+
     /// Points an alias to a collection.
     pub fn add_alias(&self, alias: &str, collection: &str) {
         self.write()

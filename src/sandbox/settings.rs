@@ -34,6 +34,10 @@ pub struct Settings {
     pub grpc_port: u16,
     /// The key that every request must carry; `None` allows anonymous access and refuses keys.
     pub api_key: Option<String>,
+    /// The only tenants that the key may read; `None` is all of them. Lists leave the others out, without a word.
+    pub readable_tenants: Option<&'static [&'static str]>,
+    /// Whether the key may not read aliases: lists leave them out, without a word.
+    pub hides_aliases: bool,
     /// Whether writes create missing classes and properties.
     pub auto_schema: bool,
     /// The largest page, and the most objects that one batch delete removes.
@@ -44,6 +48,8 @@ pub struct Settings {
     pub usage_limits: UsageLimits,
     /// The only vector index types allowed; empty allows all. The first one is then the default.
     pub allowed_vector_index_types: Vec<String>,
+    /// How vectors are quantized where a definition does not say it: `rq`, `pq`, `bq` or `sq`; `None` is not at all.
+    pub default_quantization: Option<&'static str>,
     /// Read-only and write-only modes.
     pub mode: Mode,
     /// Vectorizers that classes may name; they compute nothing.
@@ -66,11 +72,14 @@ impl Default for Settings {
             port: 0,
             grpc_port: 0,
             api_key: None,
+            readable_tenants: None,
+            hides_aliases: false,
             auto_schema: true,
             query_maximum_results: 10_000,
             query_defaults_limit: 10,
             usage_limits: UsageLimits::default(),
             allowed_vector_index_types: Vec::new(),
+            default_quantization: None,
             mode: Mode::ReadWrite,
             modules: Vec::new(),
             drop_vector_index: false,

@@ -140,11 +140,25 @@ pub(super) fn list(call: &Call<'_>, name: &str) -> Answer {
     let listed = class
         .partitions
         .iter()
+        .filter(|(name, _)| is_readable(call, name))
         .map(|(name, partition)| shown(name, partition.activity));
     Ok(Reply::ok(&listed.collect()))
 }
 
+fn is_readable(call: &Call<'_>, tenant: &str) -> bool {
+    let readable = call.settings.readable_tenants;
+    readable.is_none_or(|readable| readable.contains(&tenant))
+}
+
+/// Whether the key may read it is asked before whether it is there.
 pub(super) fn get(call: &Call<'_>, name: &str, tenant: &str) -> Answer {
+    if !is_readable(call, tenant) {
+        let text = "rbac: authorization, forbidden action: user 'reader' has insufficient permissions to read_tenants";
+        return Err(Reply::error(
+            403,
+            format!("{text} [[Domain: tenants, Collection: {name}, Tenant: {tenant}]]"),
+        ));
+    }
     let data = call.store.read();
     let class = class_to_read(&data, name)?;
     let partition = class

@@ -80,7 +80,7 @@ fn legacy_vector(
     }
     out.insert(
         "vectorIndexConfig".into(),
-        index_config(&kind, &sent["vectorIndexConfig"])?,
+        index_config(&kind, &sent["vectorIndexConfig"], settings)?,
     );
     out.insert("vectorIndexType".into(), kind.into());
     out.insert("vectorizer".into(), vectorizer.into());
@@ -123,7 +123,7 @@ fn named_vector(
         }
     }
     let kind = index_type(entry, settings, OUTDATED_CLIENT)?;
-    let config = index_config(&kind, &entry["vectorIndexConfig"])?;
+    let config = index_config(&kind, &entry["vectorIndexConfig"], settings)?;
     Ok(
         json!({"vectorIndexConfig": config, "vectorIndexType": kind, "vectorizer": entry["vectorizer"]}),
     )
@@ -177,7 +177,7 @@ fn index_type(sent: &Value, settings: &Settings, advice: &str) -> Result<String,
     Err(Reply::json(422, &body))
 }
 
-fn index_config(kind: &str, sent: &Value) -> Result<Value, Reply> {
+fn index_config(kind: &str, sent: &Value, settings: &Settings) -> Result<Value, Reply> {
     let mut config = match kind {
         "flat" => flat(),
         "hfresh" => hfresh(),
@@ -191,7 +191,21 @@ fn index_config(kind: &str, sent: &Value) -> Result<Value, Reply> {
         );
         return Err(Reply::schema_error(text));
     }
+    quantize(&mut config, settings);
     Ok(config)
+}
+
+/// The operator's default, unless the definition names a quantization or declines any.
+fn quantize(config: &mut Value, settings: &Settings) {
+    let is_set = |name: &str| config[name]["enabled"] == true;
+    let is_declined = config["skipDefaultQuantization"] != false;
+    if is_declined || ["pq", "bq", "sq", "rq"].into_iter().any(is_set) {
+        return;
+    }
+    if let Some(quantizer) = settings.default_quantization {
+        config[quantizer]["enabled"] = true.into();
+        config["trackDefaultQuantization"] = true.into();
+    }
 }
 
 /// Takes over the members that the defaults know.

@@ -335,11 +335,7 @@ impl Client {
             .pointer("/errors/0/message")
             .and_then(|message| message.as_str())
         {
-            let refused = Error::new(
-                self.role().refused(),
-                format!("{} cannot count `{name}`: {message}", self.address()),
-            );
-            return Err(self.believe(refused).await);
+            return Err(self.believe(self.cannot_count(name, message)).await);
         }
         value
             .pointer(&format!("/data/Aggregate/{name}/0/meta/count"))

@@ -11,6 +11,7 @@ use reqwest::{Method, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 
 mod reply;
+mod tls;
 
 use super::connection::{Connection, Transport};
 use super::grpc::{Grpc, Method as GrpcMethod};
@@ -18,7 +19,8 @@ use crate::error::{Error, Kind, Reaction, Result};
 use crate::model::{CollectionName, Tenant};
 use reply::{parse_http_date, parse_retry_after};
 
-pub(super) use reply::{Reply, clean, innermost, is_of_certificate};
+pub(super) use reply::{Reply, clean, innermost};
+pub(super) use tls::Trouble;
 
 /// Which end of a job the server is; decides what a refusal means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,8 @@ pub struct Client {
     key: Mutex<Option<SecretString>>,
     grpc: OnceLock<Grpc>,
     is_confirmed: AtomicBool,
+    /// True once a call went well: there is a Weaviate at this address.
+    is_met: AtomicBool,
     /// False at first, and after each failure that may pass.
     pub(super) is_known_ready: AtomicBool,
     /// A little more than the last reply, in bytes.
@@ -101,6 +105,7 @@ impl Client {
             key: Mutex::new(connection.api_key.clone()),
             grpc: OnceLock::new(),
             is_confirmed: AtomicBool::new(false),
+            is_met: AtomicBool::new(false),
             is_known_ready: AtomicBool::new(false),
             usual_reply: AtomicUsize::new(0),
             usual_object: AtomicUsize::new(0),

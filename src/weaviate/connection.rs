@@ -188,7 +188,15 @@ impl Connection {
         };
         let pem = std::fs::read(path)
             .doing(|| format!("cannot read the certificates in `{}`", path.display()))?;
-        reqwest::Certificate::from_pem_bundle(&pem).map_err(|cause| not_pem(path, cause))
+        let roots = reqwest::Certificate::from_pem_bundle(&pem);
+        let roots = roots.map_err(|cause| not_pem(path, cause))?;
+        match roots.is_empty() {
+            true => Err(Error::new(
+                Kind::Usage,
+                format!("`{}` holds no certificate", path.display()),
+            )),
+            false => Ok(roots),
+        }
     }
 
     fn identity(&self) -> Result<Option<reqwest::Identity>> {
@@ -252,6 +260,16 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_not_taken_for_authorities() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let connection = Connection {
+            ca_cert: Some(file.path().to_owned()),
+            ..Connection::to("https://h")
+        };
+        assert_eq!(connection.roots().unwrap_err().kind(), Kind::Usage);
     }
 
     #[test]

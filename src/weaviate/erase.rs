@@ -253,6 +253,16 @@ impl CollectionEraser {
                 Patience::Write,
             )
             .await?;
+        if reply.words().contains("tenant not found") {
+            // It was deleted meanwhile, and its objects with it; unless the server has not loaded it yet.
+            let refused = self.client.unexpected("delete a batch", &reply);
+            let believed = self.client.believe(refused).await;
+            return if believed.is_transient() {
+                Err(believed)
+            } else {
+                Ok(())
+            };
+        }
         let reply: DeleteReply = self.client.parse("delete a batch", &reply)?;
         let results = reply.results;
         if results.failed > 0 || results.successful != results.matches {

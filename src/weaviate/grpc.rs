@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use tonic::{Code, Status};
 
-use super::client::{Client, Patience, clean, is_of_certificate};
+use super::client::{Client, Patience, Trouble, clean};
 use super::connection::Connection;
 use super::protobuf::Fields;
 use crate::error::{Error, Kind, Reaction, Result};
@@ -192,13 +192,15 @@ impl Client {
             | Code::Aborted
             | Code::ResourceExhausted => transient("is not available"),
             Code::Unknown | Code::Internal | Code::DataLoss if is_final(&said) => {
-                refused("refused")
+                self.about_tenant(refused("refused"), &said)
             }
             Code::Unknown | Code::Internal | Code::DataLoss => {
                 transient("failed").with_reaction(Reaction::Suspect)
             }
-            Code::FailedPrecondition if is_of_certificate(&said) => refused("cannot be talked to")
-                .with_hint("check --grpc-url, --ca-cert and the certificate of the server"),
+            Code::FailedPrecondition => match Trouble::of(&said) {
+                Some(trouble) => refused("cannot be talked to").with_hint(trouble.hint),
+                None => refused("refused"),
+            },
             _ => refused("refused"),
         }
     }

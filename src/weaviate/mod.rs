@@ -18,12 +18,14 @@ mod one_server;
 mod outcomes;
 mod properties;
 mod protobuf;
+mod quantization;
 mod reading;
 mod ready;
 mod request;
 mod request_grpc;
 mod request_rest;
 mod schema;
+mod sight;
 mod sink;
 mod source;
 mod tenants;
@@ -37,6 +39,7 @@ pub use features::{Fitted, Loss, fit_to, version_numbers};
 pub use grpc::Method as GrpcMethod;
 pub use incarnation::Incarnation;
 pub use properties::PropertyRules;
+pub use quantization::declining_quantization;
 pub use reading::{ReadPlan, Wanted};
 pub use schema::{
     automation, creatable, definition_holds, definitions_match, dropped_vectors, unindexed_vectors,

@@ -10,7 +10,7 @@ use super::found::{FoundPage, Parts};
 use super::grpc::Grpc;
 use super::listing::ListedPage;
 use super::reading::Wish;
-use crate::error::{Error, Result};
+use crate::error::{Error, Reaction, Result};
 use crate::model::{CollectionName, Key, ObjectId, Tenant, Times};
 
 /// How many objects are compared.
@@ -25,20 +25,32 @@ impl Client {
         tenant: &Tenant,
     ) -> Result<()> {
         const TRIES: u32 = 3;
-        let wish = Wish {
+        let mut wish = Wish {
             collection,
             tenant,
             after: None,
             limit: SOME,
         };
-        for _ in 0..TRIES {
+        let mut tries = 0;
+        while tries < TRIES {
             let (listed, found) = tokio::join!(
                 self.list_page(&wish, false),
                 self.find(grpc, &wish, Parts::Keys)
             );
-            if may_be_one_server(&times_listed(&listed?), &times_found(&found?)) {
-                return Ok(());
+            match listed.and_then(|listed| Ok((listed, found?))) {
+                // Even so few may be more than the server gives at once.
+                Err(error) if error.reaction() == Reaction::TooLarge && wish.limit > 1 => {
+                    wish.limit /= 2;
+                    continue;
+                }
+                shown => {
+                    let (listed, found) = shown?;
+                    if may_be_one_server(&times_listed(&listed), &times_found(&found)) {
+                        return Ok(());
+                    }
+                }
             }
+            tries += 1;
         }
         Err(self.leads_elsewhere(grpc, &format!("it has other objects in `{collection}`")))
     }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::quantization::forget_declining;
 use crate::error::{Error, Kind, Result};
 use crate::model::{CollectionName, Definition};
 
@@ -237,6 +238,7 @@ pub fn definition_holds(asked: &Definition, made: &Definition) -> Result<Vec<Str
 fn comparable(definition: &Definition) -> Result<Value> {
     let creatable = creatable(definition)?;
     let mut value = creatable.then_update.unwrap_or(creatable.create);
+    forget_declining(&mut value);
     sort_by_name(value.get_mut("properties"));
     Ok(value)
 }

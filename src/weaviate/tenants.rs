@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::api::TenantState;
 use super::client::{Client, Patience};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{CollectionName, Tenant};
 
 /// So many tenants are counted by one request: on 1.40 a hundred take 40 ms together and 900 ms one by one.
@@ -42,10 +42,7 @@ impl Client {
             .await?;
         let value: Value = self.parse("count objects", &reply)?;
         if let Some(message) = value.pointer("/errors/0/message").and_then(Value::as_str) {
-            return Err(Error::new(
-                self.role().refused(),
-                format!("{} cannot count `{name}`: {message}", self.address()),
-            ));
+            return Err(self.cannot_count(name, message));
         }
         let count = |at: usize| {
             let count = value.pointer(&format!("/data/Aggregate/t{at}/0/meta/count"));

@@ -2,11 +2,13 @@
 
 use elysiactl::commands::ClearMethod;
 use elysiactl::error::Kind;
-use elysiactl::sandbox::{Fault, Settings, When, sample_id};
+use elysiactl::sandbox::{Activity, Fault, Settings, Store, When, sample_id};
 use elysiactl::weaviate::Transport;
 use serde_json::json;
 
-use crate::bench::{Bench, NAME, OBJECTS, filled, refusal, wait_for_the_next_second};
+use crate::bench::{
+    Bench, NAME, OBJECTS, filled, make_with_tenants, refusal, wait_for_the_next_second,
+};
 use crate::common::post;
 
 const BATCHES: (&str, &str) = ("DELETE", "/v1/batch/objects");
@@ -202,4 +204,23 @@ async fn objects_of_a_later_life_of_the_collection_are_not_deleted_by_a_resume()
         assert!(bench.store().dump(NAME) == theirs);
         assert_eq!(bench.restart().await.unwrap().exit_code, 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_is_deleted_meanwhile_is_cleared() {
+    let store = Store::new();
+    make_with_tenants(&store);
+    for tenant in store.tenants(NAME).keys() {
+        store.set_activity(NAME, tenant, Activity::Hot);
+    }
+    let bench = Bench::of(store, Settings::default()).await;
+    let bench = bench.by(ClearMethod::ById);
+    let last = (BATCHES.0, "/v1/batch/objects?tenant=c");
+    bench.once(last, false, |store, _| store.remove_tenant(NAME, "c"));
+    let mut session = bench.session();
+    session.tuning.workers = Some(1);
+    let stopped = bench.clear_in(&session).await;
+    assert!(stopped.is_err() || stopped.unwrap().exit_code == 0);
+    assert_eq!(bench.clear_in(&session).await.unwrap().exit_code, 0);
+    assert_eq!(bench.store().count(NAME), 0);
 }

@@ -17,7 +17,7 @@ const LOST: [Fault; 4] = [
 async fn ends_empty_in_spite_of(of: (&str, &str), nth: u64) {
     for fault in LOST {
         for bench in [Bench::plain().await, Bench::with_tenants().await] {
-            let shape = bench.shape();
+            let (shape, nth) = (bench.shape(), bench.nth(of, nth));
             let rule = bench.strike(of, When::Nth(nth..=nth), fault.clone());
             let outcome = bench.clear().await.unwrap();
             assert_eq!(
@@ -66,6 +66,26 @@ async fn witnesses_are_found_in_pages_as_small_as_the_server_gives_them() {
     let shape = bench.shape();
     assert_eq!(bench.clear().await.unwrap().exit_code, 0);
     assert_eq!((bench.shape(), bench.store().count(NAME)), (shape, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_so_many_tenants_could_not_be_made_again_objects_are_deleted_by_id_or_nothing_is() {
+    let store = Store::new();
+    make_with_tenants(&store);
+    for tenant in store.tenants(NAME).keys() {
+        store.set_activity(NAME, tenant, elysiactl::sandbox::Activity::Hot);
+    }
+    let mut settings = Settings::default();
+    settings.usage_limits.tenants = Some(2);
+    let bench = Bench::of(store, settings).await;
+    let shape = bench.shape();
+    let bench = bench.by(ClearMethod::Recreate);
+    assert_eq!(bench.kind().await, Kind::TargetRefused);
+    assert_eq!(bench.store().count(NAME), OBJECTS);
+    let bench = bench.by(ClearMethod::Auto);
+    assert_eq!(bench.clear().await.unwrap().exit_code, 0);
+    assert_eq!((bench.shape(), bench.store().count(NAME)), (shape, 0));
+    assert_eq!(bench.store().collections(), [NAME]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -105,6 +105,23 @@ fn narrow() -> Settings {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_gives_only_a_few_objects_at_once_is_read_and_compared() {
+    let few = Settings {
+        query_maximum_results: 3,
+        ..Settings::default()
+    };
+    let bench = Bench::empty(few, 2).await.over_grpc();
+    bench.sandbox.store().fill("Article", 120, 4, 1);
+    let mut request = bench.backup_request();
+    request.verify = true;
+    let saved = elysiactl::commands::backup(&bench.session("few"), &request)
+        .await
+        .unwrap();
+    assert_eq!((saved.exit_code, saved.tally.accepted), (0, 120));
+    bench.assert_archived(&saved, &[], "few").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_and_batches_beyond_the_longest_message_are_halved() {
     let bench = Bench::empty(narrow(), 1).await.over_grpc();
     bench.sandbox.store().fill("Article", 120, 4, 1);

@@ -66,7 +66,7 @@ const OFTEN: When = When::Every(2);
 const SHORT_PAGES: &str = "short pages";
 
 #[rustfmt::skip]
-const CASES: [Case; 18] = [
+const CASES: [Case; 19] = [
     ("reset before", || Fault::ResetBefore, at(2, 3, LOST), at(3, 4, AWAY)),
     ("reset after", || Fault::ResetAfter, at(2, 3, LOST), at(3, 4, AWAY)),
     ("reset often", || Fault::ResetAfter, Some((OFTEN, Some(LOST))), Some((OFTEN, Some(AWAY)))),
@@ -81,6 +81,7 @@ const CASES: [Case; 18] = [
     ("empty after", || Fault::EmptyAfter, at(2, 3, EMPTY), at(2, 3, ANY)),
     ("a page of HTML", || page_of_html(200), None, at(2, 3, ANY)),
     ("a proxy's 502", || page_of_html(502), None, at(2, 3, ANY)),
+    ("a proxy's 404", || page_of_html(404), at(2, 4, "404"), None),
     ("stall", || Fault::Stall(None), at(2, 2, TIMED_OUT), at(3, 3, TIMED_OUT)),
     ("slow", slow, Some((When::Nth(2..=2), None)), Some((When::Nth(3..=3), None))),
     ("restart", || Fault::Restart(Duration::from_millis(20)), at(3, 3, "the connection"), at(3, 3, ANY)),

@@ -177,3 +177,31 @@ async fn a_reshaped_restore_is_gone_on_with_by_its_id_alone() {
     );
     source.stop().await;
 }
+
+fn quantizing() -> Settings {
+    Settings {
+        default_quantization: Some("rq"),
+        ..Settings::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_quantizes_by_default_is_asked_not_to_where_the_archive_has_no_quantization()
+{
+    let (outcome, target, _folder) = reshaped(Reshape::default(), quantizing()).await;
+    assert_eq!(outcome.unwrap().tally.accepted, 60);
+    let made = target.store().definition("Copy").unwrap();
+    assert_eq!(made["vectorIndexConfig"]["rq"]["enabled"], false);
+    assert_eq!(made["vectorIndexConfig"]["skipDefaultQuantization"], true);
+    target.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quantization_by_default_is_taken_where_that_is_asked_for() {
+    let rq = json!({"vectorIndexConfig": {"rq": {"enabled": true}}});
+    let (outcome, target, _folder) = reshaped(patch(rq), quantizing()).await;
+    assert_eq!(outcome.unwrap().exit_code, 0);
+    let made = target.store().definition("Copy").unwrap();
+    assert_eq!(made["vectorIndexConfig"]["rq"]["enabled"], true);
+    target.stop().await;
+}

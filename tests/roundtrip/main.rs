@@ -9,6 +9,7 @@ mod definitions;
 mod foreign;
 mod kinds;
 mod parts;
+mod sight;
 mod tenants;
 mod vectors;
 

@@ -152,7 +152,7 @@ async fn broken_backup(
     ));
     sandbox.faults().add(Rule::new(
         "GET",
-        "/v1/schema/Kind/tenants/",
+        "/v1/schema/Kind/tenants/t",
         When::Always,
         unavailable(),
     ));
@@ -378,5 +378,25 @@ async fn a_tenant_that_shows_as_many_as_were_counted_is_not_asked_for_its_end() 
     assert_eq!(read_counted(&sandbox, [2, 4], 100).await, (6, 4));
     assert_eq!(read_counted(&sandbox, [1, 3], 1).await.0, 6);
     assert_eq!(read_counted(&sandbox, [3, 3], 3).await.0, 6);
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_merge_onto_inactive_tenants_is_refused_by_name_before_anything_is_written() {
+    let sandbox = with_tenants(6).await;
+    let folder = tempfile::tempdir().unwrap();
+    let session = session(&folder.path().join("state"));
+    let mut request = backup_request(&common::rest(&sandbox), "Kind", &folder.path().join("out"));
+    request.inactive = Inactive::Wake;
+    let archive = backup(&session, &request).await.unwrap().archive.unwrap();
+    let before = sandbox.store().dump("Kind");
+    let mut back = restore_request(&common::rest(&sandbox), &archive, None);
+    back.merge = true;
+    let error = restore(&session, &back).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::TargetRefused);
+    assert!(error.message().contains("2 tenants of `Kind`"), "{error}");
+    assert_eq!(sandbox.store().dump("Kind"), before);
+    back.tenants = vec!["t001".into(), "t002".into()];
+    assert_eq!(restore(&session, &back).await.unwrap().tally.accepted, 6);
     sandbox.stop().await;
 }

@@ -43,6 +43,10 @@ impl Backup<'_> {
         match self.client.aliases(name).await {
             Ok(aliases) => {
                 facts.insert("aliases".into(), serde_json::json!(aliases).to_string());
+                if !self.client.sees_aliases(name).await? {
+                    let why = format!("the key lacks read_aliases for `{name}`");
+                    facts.insert(UNLISTED.into(), why);
+                }
             }
             Err(error) if error.is_transient() => return Err(error),
             // A key may not be allowed to list them.
@@ -109,7 +113,7 @@ impl Backup<'_> {
 /// Why the aliases are not in the archive, if they are not.
 pub(super) fn unlisted(job: &Job) -> Option<String> {
     let why = job.facts.get(UNLISTED)?;
-    Some(format!("the aliases are not in the archive: {why}"))
+    Some(format!("aliases may not be in the archive: {why}"))
 }
 
 /// Sentences for the archive and the report. Before there was a `census` nothing is known of what came and went.

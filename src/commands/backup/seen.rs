@@ -45,7 +45,10 @@ impl Seen {
             })
             .await?;
         let tenants = match found.definition.has_tenants()? {
-            true => policy.run("list tenants", || client.tenants(name)).await?,
+            true => {
+                target::check_sight(session, client, name, &request.tenants).await?;
+                policy.run("list tenants", || client.tenants(name)).await?
+            }
             false => Vec::new(),
         };
         let Choice {

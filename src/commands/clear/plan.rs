@@ -28,10 +28,11 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
     let policy = session.context().policy;
     let name = &request.collection;
     let tenants = match found.definition.has_tenants()? {
-        true => policy
-            .run("list tenants", || client.tenants(name))
-            .await
-            .or_else(missing_is_empty)?,
+        true => {
+            target::check_sight(session, &client, name, &request.tenants).await?;
+            let list = policy.run("list tenants", || client.tenants(name));
+            list.await.or_else(missing_is_empty)?
+        }
         false => Vec::new(),
     };
     check_tenants(request, &tenants)?;

@@ -35,6 +35,11 @@ impl Remake {
 
     /// What is missing of the definition, tenants with their states, flags, the new incarnation; then nothing is owed.
     pub(super) async fn finish(&self, kept: &Kept, made: Definition) -> Result<Facts> {
+        let finished = self.complete(kept, made).await;
+        finished.map_err(|error| self.half_made(error))
+    }
+
+    async fn complete(&self, kept: &Kept, made: Definition) -> Result<Facts> {
         let creatable = creatable(&kept.definition)?;
         let made = match (&creatable.then_update, self.shape(kept, &made)?) {
             (Some(update), Shape::Half) => {

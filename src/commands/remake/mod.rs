@@ -95,6 +95,20 @@ impl Remake {
         self.create_again(&kept).await
     }
 
+    /// What an error after the deletion leaves, unless it says so itself.
+    fn half_made(&self, error: Error) -> Error {
+        if error.is_transient() || error.kept().is_some() {
+            return error;
+        }
+        let path = self.folder.path().join("definition.json");
+        error.with_kept(format!(
+            "`{}` is deleted and not made again as it was; its definition and tenants are in `{}`",
+            self.name,
+            path.display()
+        ))
+        .with_hint("remove what the server objects to; then `elysiactl jobs resume` or `jobs cancel` makes it as it was")
+    }
+
     /// It is missing: it must be missing where this job has deleted it.
     fn check_owed_here(&self) -> Result<()> {
         let here = |(url, name): &(&str, &str)| {

@@ -50,7 +50,10 @@ impl Restore<'_> {
             .with_hint("pass --merge to restore into it, or --name <NEW> to restore beside it"));
         }
         if !self.request.merge && !differences.is_empty() {
-            return self.complete().await;
+            return match self.count_all(&found).await? {
+                0 => self.complete_anew().await,
+                _ => self.complete(&self.definition).await,
+            };
         }
         self.check_definition(&differences)?;
         Ok(found)
@@ -91,7 +94,7 @@ impl Restore<'_> {
             })?;
         self.owe_automation(&automation(&self.definition)?)?;
         self.client.create(&creatable.create).await?;
-        match self.complete().await {
+        match self.complete_anew().await {
             Err(error) if session::is_refusal(&error) => {
                 // Made by this very call: ours beyond doubt.
                 self.client.delete(&self.name).await?;
@@ -119,9 +122,32 @@ impl Restore<'_> {
         Ok(())
     }
 
+    /// As [`Restore::complete`], of a collection of our own that is empty: it is made once more if the server has added a
+    /// quantization that the archive does not know. With `--force-schema` it stays.
+    async fn complete_anew(&self) -> Result<Definition> {
+        let made = match self.complete(&self.definition).await {
+            Err(error) if error.kind() == Kind::Incompatible => error,
+            outcome => return outcome,
+        };
+        let Collection::Found(quantized) = self.client.collection(&self.name).await? else {
+            return Err(made);
+        };
+        let Some(declining) = declining_quantization(&self.definition, &quantized)? else {
+            return Err(made);
+        };
+        self.client.delete(&self.name).await?;
+        self.client.create(&creatable(&declining)?.create).await.map_err(|error| match session::is_refusal(&error) {
+            true => error.with_hint("it quantizes vectors by default, the archive has them as they are: pass --force-schema to have them quantized"),
+            false => error,
+        })?;
+        let made = self.complete(&declining).await?;
+        self.session.warn(&format!("{} quantizes vectors by default; `{}` is made with `skipDefaultQuantization`, as the archive has none quantized", self.client.address(), self.name));
+        Ok(made)
+    }
+
     /// The second step of a creation, and a look at what came of both. May be repeated.
-    async fn complete(&self) -> Result<Definition> {
-        if let Some(update) = creatable(&self.definition)?.then_update {
+    async fn complete(&self, asked: &Definition) -> Result<Definition> {
+        if let Some(update) = creatable(asked)?.then_update {
             self.client.update(&self.name, &update).await?;
         }
         let Collection::Found(made) = self.client.collection(&self.name).await? else {
@@ -161,9 +187,10 @@ impl Restore<'_> {
                 self.name
             ),
         )
-        .with_hint(
-            "pass --force-schema to go on all the same, or --name <NEW> to restore beside it",
-        ))
+        .with_hint(match self.request.merge {
+            true => "pass --force-schema to go on all the same, or --name <NEW> to restore beside it",
+            false => "pass --force-schema to go on all the same, or ask for another definition with --schema-patch",
+        }))
     }
 
     /// A typo must not make or wake tenants while data is loaded; the flags that are on are set back at the end.
@@ -197,8 +224,24 @@ impl Restore<'_> {
         };
         let tenants: Vec<TenantState> = self.tenants(job)?.into_iter().map(active).collect();
         for some in tenants.chunks(1_000) {
-            self.client.create_tenants(&self.name, some).await?;
+            match self.client.create_tenants(&self.name, some).await {
+                Err(error) if session::is_refusal(&error) && !self.request.merge => {
+                    return Err(self.unmake(error).await?);
+                }
+                outcome => outcome?,
+            }
         }
         Ok(Facts::new())
+    }
+
+    /// A collection that cannot have its tenants is taken away again, as long as it is ours beyond doubt and empty.
+    async fn unmake(&self, error: Error) -> Result<Error> {
+        if let Collection::Found(found) = self.client.collection(&self.name).await?
+            && self.is_ours(&found).await?
+            && self.count_all(&found).await? == 0
+        {
+            self.client.delete(&self.name).await?;
+        }
+        Ok(error)
     }
 }

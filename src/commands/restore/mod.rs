@@ -12,6 +12,7 @@ mod survey;
 mod values;
 mod verb;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -28,10 +29,11 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Plan};
 use crate::job::{Identity, Job, JobKind, Spec, Summary};
 use crate::journal::{JobFolder, Obligation, State};
-use crate::model::{CollectionName, Definition, Tenant};
+use crate::model::{CollectionName, Definition, Tenant, matches_glob};
 use crate::weaviate::{
     Client, Collection, CollectionSink, Connection, Fitted, Incarnation, Role, TenantState,
-    TenantStatus, automation, creatable, definition_holds, version_numbers, with_automation,
+    TenantStatus, automation, creatable, declining_quantization, definition_holds, version_numbers,
+    with_automation,
 };
 use again::answer_again;
 pub use fit::vectorize_question;
@@ -138,6 +140,7 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
     }
     session.show_plan(&plan);
     fit::check_lacks(session, request, &looked)?;
+    check_sight(session, request, &looked).await?;
     if session.is_dry_run {
         check_target(session, request, &looked).await?;
         return Ok(Outcome::default());
@@ -172,6 +175,20 @@ pub async fn restore(session: &Session, request: &RestoreRequest) -> Result<Outc
         archive: None,
         unarchived: 0,
     })
+}
+
+/// What was written could not be counted, nor tenants be told from others, by a key that may not see them.
+async fn check_sight(session: &Session, request: &RestoreRequest, looked: &Looked) -> Result<()> {
+    let (client, name) = (&looked.client, &looked.name);
+    if looked.wanted.definition.has_tenants()? {
+        target::check_sight(session, client, name, &request.tenants).await?;
+    }
+    if request.skip_data || !request.tenants.is_empty() {
+        return Ok(());
+    }
+    let look = || client.check_reads_objects(name);
+    let policy = session.context().policy;
+    policy.run("look at what the key may see", look).await
 }
 
 /// The question before a merge: the plan, and the name to be typed; nothing if no data would be written over, or if
@@ -275,7 +292,46 @@ async fn check_target(session: &Session, request: &RestoreRequest, looked: &Look
             )
             .with_hint("pass --merge to restore into it, or --name <NEW> to restore beside it"))
         }
+        Collection::Found(definition) if definition.has_tenants()? => {
+            check_awake(session, request, looked).await
+        }
         _ => Ok(()),
+    }
+}
+
+/// Objects of an inactive tenant can be neither compared nor written.
+async fn check_awake(session: &Session, request: &RestoreRequest, looked: &Looked) -> Result<()> {
+    if !request.moves_objects(&looked.archive) {
+        return Ok(());
+    }
+    let (client, name) = (&looked.client, &looked.name);
+    let policy = session.context().policy;
+    let there = policy.run("list tenants", || client.tenants(name)).await?;
+    let filled = looked.archive.trailer().into_iter();
+    let filled = filled.flat_map(|trailer| &trailer.integrity.tenants);
+    let filled = filled.filter(|entry| entry.count > 0);
+    let filled: BTreeSet<&str> = filled.filter_map(|entry| entry.tenant.name()).collect();
+    let is_asked_for = |name: &str| {
+        let patterns = &request.tenants;
+        patterns.is_empty() || patterns.iter().any(|pattern| matches_glob(pattern, name))
+    };
+    let is_in_the_way = |tenant: &&TenantState| {
+        let name = tenant.name.as_str();
+        tenant.status != TenantStatus::Hot && filled.contains(name) && is_asked_for(name)
+    };
+    let asleep: Vec<&TenantState> = there.iter().filter(is_in_the_way).collect();
+    match asleep.first() {
+        None => Ok(()),
+        Some(first) => Err(Error::new(
+            Kind::TargetRefused,
+            format!(
+                "{} tenants of `{name}` that the archive has objects of are inactive, such as `{}`",
+                grouped(asleep.len() as u64),
+                first.name
+            ),
+        )
+        .with_kept("nothing was written")
+        .with_hint("activate them first, or choose others with --tenant")),
     }
 }
 

@@ -1,11 +1,12 @@
 //! What a reply means: which may be used, which error each of the others is, and what the server said.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use reqwest::StatusCode;
 
-use super::{Client, SMALL_REPLY};
+use super::{Client, Role, SMALL_REPLY, Trouble};
 use crate::error::{Error, Kind, Reaction, Result};
 
 /// A complete reply.
@@ -20,12 +21,14 @@ impl Client {
     pub(super) fn judge(&self, reply: Reply) -> Result<Reply> {
         let status = reply.status;
         if status.is_success() {
+            self.is_met.store(true, Ordering::Relaxed);
             return Ok(reply);
         }
         let said = reply.words();
         let message =
             |what: &str| format!("{} {what}: {status}{}", self.address(), said_suffix(&said));
         Err(match status.as_u16() {
+            404 if reply.is_foreign() => return Err(self.not_weaviate(&message("has nothing of Weaviate there"))),
             401 => Error::new(Kind::Unauthorised, message("does not accept the credentials"))
                 .with_hint("pass a valid key with --api-key-file or WEAVIATE_API_KEY"),
             403 => Error::new(Kind::Unauthorised, message("does not allow this"))
@@ -45,6 +48,16 @@ impl Client {
         })
     }
 
+    /// Something in between answers in place of Weaviate: for a moment, if that was there before; else the address is wrong.
+    fn not_weaviate(&self, message: &str) -> Error {
+        match self.is_met.load(Ordering::Relaxed) {
+            true => Error::transient(message),
+            false => Error::new(self.role().refused(), message).with_hint(
+                "check --url: host, port, and the path below which Weaviate is served, if there is one",
+            ),
+        }
+    }
+
     /// The error for a reply whose status or shape was not expected.
     pub(in crate::weaviate) fn unexpected(&self, doing: &str, reply: &Reply) -> Error {
         if reply.status.is_success() {
@@ -60,25 +73,46 @@ impl Client {
             ))
             .with_reaction(Reaction::Suspect);
         }
-        Error::new(
-            self.role().refused(),
-            format!(
-                "{} refused to {doing}: {}{}",
-                self.address(),
-                reply.status,
-                said_suffix(&reply.words())
-            ),
-        )
+        let said = reply.words();
+        let message = format!(
+            "{} refused to {doing}: {}{}",
+            self.address(),
+            reply.status,
+            said_suffix(&said)
+        );
+        self.about_tenant(Error::new(self.role().refused(), message), &said)
+    }
+
+    /// Somebody may put a tenant to sleep, or delete it, while a job is at it.
+    pub(in crate::weaviate) fn about_tenant(&self, refused: Error, said: &str) -> Error {
+        let is_gone = said.contains("tenant not found");
+        match (is_gone, self.role()) {
+            (true, Role::Source) => {
+                refused.with_hint("it was deleted meanwhile; --resume goes on without it")
+            }
+            (true, Role::Target) => {
+                refused.with_hint("it was deleted meanwhile; make it again, then pass --resume")
+            }
+            (false, _) if said.contains("tenant not active") => {
+                refused.with_hint("somebody has deactivated it; activate it, then pass --resume")
+            }
+            _ => refused,
+        }
     }
 
     pub(super) fn no_reply(&self, cause: reqwest::Error) -> Error {
         let why = innermost(&cause);
-        if cause.is_builder() || is_of_certificate(&why) {
-            return Error::new(
-                self.role().refused(),
-                format!("cannot talk to {}: {why}", self.address()),
-            )
-            .with_hint("check --url, --ca-cert and the certificate of the server");
+        if let Some(trouble) = Trouble::of(&why) {
+            let message = format!(
+                "cannot talk to {}: {}",
+                self.address(),
+                trouble.describe(&why)
+            );
+            return Error::new(self.role().refused(), message).with_hint(trouble.hint);
+        }
+        if cause.is_builder() {
+            let message = format!("cannot talk to {}: {why}", self.address());
+            return Error::new(self.role().refused(), message).with_hint("check --url");
         }
         let what = if cause.is_connect() {
             "cannot reach Weaviate at"
@@ -119,6 +153,12 @@ impl Reply {
         }
     }
 
+    /// True if the body is of none of the shapes that Weaviate gives: nothing at all, or JSON.
+    fn is_foreign(&self) -> bool {
+        let body = self.body.trim_ascii_start();
+        !body.is_empty() && !matches!(body[0], b'{' | b'[' | b'"')
+    }
+
     fn is_usage_limit(&self) -> bool {
         serde_json::from_slice::<serde_json::Value>(&self.body).is_ok_and(|value| {
             value.get("errorCode").and_then(|code| code.as_str()) == Some("USAGE_LIMIT_EXCEEDED")
@@ -157,11 +197,6 @@ pub(in crate::weaviate) fn innermost(error: &(dyn std::error::Error + 'static)) 
     let text = error.to_string();
     text.split_once(" (os error")
         .map_or(text.clone(), |(words, _)| words.to_lowercase())
-}
-
-/// True if what failed is a certificate, which trying again does not change.
-pub(in crate::weaviate) fn is_of_certificate(why: &str) -> bool {
-    why.contains("certificate") || why.contains("UnknownIssuer")
 }
 
 pub(super) fn parse_retry_after(text: &str) -> Option<Duration> {

@@ -10,7 +10,7 @@ use reqwest::{Body, StatusCode};
 use tonic::{Code, Status};
 
 use crate::pipe::{Buffer, Buffers};
-use crate::weaviate::client::{innermost, is_of_certificate};
+use crate::weaviate::client::{Trouble, innermost};
 
 /// Before each message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
@@ -110,15 +110,15 @@ fn of_http(status: StatusCode) -> Status {
     Status::new(code, format!("answered {status}, not in gRPC"))
 }
 
-/// Whatever happens to the connection may pass, but for a certificate that is not accepted.
+/// Whatever happens to the connection may pass, but for what TLS refuses.
 fn lost(cause: reqwest::Error) -> Status {
     if cause.is_timeout() {
         return Status::deadline_exceeded("timed out");
     }
     let why = innermost(&cause);
-    match is_of_certificate(&why) {
-        true => Status::failed_precondition(why),
-        false => Status::unavailable(why),
+    match Trouble::of(&why) {
+        Some(trouble) => Status::failed_precondition(trouble.describe(&why)),
+        None => Status::unavailable(why),
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) async fn look_live(
         true => Some(policy.run("list tenants", || client.tenants(name)).await?),
         false => None,
     };
+    let hides_tenants = states.is_some() && may_hide(session, &client, name).await?;
     let total = match &states {
         None => {
             let count = || client.count(name, &Tenant::NONE);
@@ -23,7 +24,11 @@ pub(super) async fn look_live(
         Some(_) => None,
     };
     let aliases = match policy.run("list aliases", || client.aliases(name)).await {
-        Ok(aliases) => Some(aliases.into_iter().collect()),
+        Ok(aliases) => {
+            let look = || client.sees_aliases(name);
+            let sees = policy.run("look at what the key may see", look).await?;
+            sees.then(|| aliases.into_iter().collect())
+        }
         // A key may not be allowed to list them, and older servers have none.
         Err(error) if error.kind() == Kind::Unauthorised => None,
         Err(error) => return Err(error),
@@ -38,6 +43,7 @@ pub(super) async fn look_live(
         definition: found.definition,
         version: found.version,
         tenants: Some(states.iter().flatten().map(live_state).collect()),
+        hides_tenants,
         aliases,
         total,
         holds: Holds::Live(Live {
@@ -51,6 +57,14 @@ pub(super) async fn look_live(
             counted: OnceLock::new(),
         }),
     })
+}
+
+async fn may_hide(session: &Session, client: &Client, name: &CollectionName) -> Result<bool> {
+    match target::check_sight(session, client, name, &[]).await {
+        Ok(()) => Ok(false),
+        Err(error) if error.kind() == Kind::Unauthorised => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 fn by_activity(states: Option<&[TenantState]>) -> (Vec<Tenant>, Vec<String>) {
@@ -95,6 +109,7 @@ pub(super) fn look_archived(archive: Archive) -> Seen {
         definition: header.definition.clone(),
         version: header.weaviate_version.clone(),
         tenants: is_ours.then(|| archive.tenants().iter().map(state).collect()),
+        hides_tenants: false,
         aliases: is_ours.then(|| archive.aliases().iter().cloned().collect()),
         total: Some(archive.object_count()),
         holds: Holds::Archived(archive),

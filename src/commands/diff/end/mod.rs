@@ -56,6 +56,8 @@ pub(super) struct Seen {
     pub version: String,
     /// Tenants with their states; `None` if the end names none.
     pub tenants: Option<BTreeMap<String, String>>,
+    /// True if there may be more of them, which the key may not see.
+    pub hides_tenants: bool,
     /// Sorted; `None` if they could not be learned.
     pub aliases: Option<BTreeSet<String>>,
     /// Objects, where that can be told without reading them.

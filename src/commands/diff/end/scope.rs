@@ -38,6 +38,9 @@ impl Scope {
         for seen in [one, two] {
             scope.narrow_to_archived(seen);
         }
+        for (seen, other) in [(one, two), (two, one)] {
+            scope.narrow_to_seen(seen, other)?;
+        }
         let inactive = [scope.inactive_of(one), scope.inactive_of(two)];
         for (seen, inactive) in [one, two].into_iter().zip(inactive) {
             scope.leave_inactive_out(seen, inactive, skip_inactive)?;
@@ -86,6 +89,31 @@ impl Scope {
             self.objects = false;
             self.narrow(format!("objects, which {} does not hold", seen.title));
         }
+    }
+
+    /// What the key may not see is left out; it cannot be said of a tenant of the other end that it is missing.
+    fn narrow_to_seen(&mut self, seen: &Seen, other: &Seen) -> Result<()> {
+        if !seen.hides_tenants {
+            return Ok(());
+        }
+        let there = seen.tenants.iter().flatten().map(|(name, _)| name);
+        let there: BTreeSet<&String> = there.collect();
+        let wanted = other.tenants.iter().flatten().map(|(name, _)| name);
+        let mut wanted = wanted.filter(|name| self.has(&Tenant::named(name)));
+        if let Some(hidden) = wanted.find(|name| !there.contains(name)) {
+            return Err(Error::new(
+                Kind::Unauthorised,
+                format!("the key lacks read_tenants for some tenants of {}: whether it has `{hidden}` cannot be told", seen.title),
+            )
+            .with_hint("let it read_tenants of all tenants"));
+        }
+        if self.only.is_none() {
+            self.narrow(format!(
+                "tenants of {} that the key may not see, if there are any",
+                seen.title
+            ));
+        }
+        Ok(())
     }
 
     fn narrow(&mut self, what: String) {
