@@ -13,7 +13,9 @@ use secrecy::{ExposeSecret, SecretString};
 mod reply;
 
 use super::connection::{Connection, Transport};
+use super::count::Ways;
 use super::grpc::{Grpc, Method as GrpcMethod};
+use super::one_server::Shown;
 use crate::error::{Error, Kind, Reaction, Result};
 use crate::model::{CollectionName, Tenant};
 use reply::{parse_http_date, parse_retry_after};
@@ -61,7 +63,10 @@ pub struct Client {
     writes: reqwest::Client,
     key: Mutex<Option<SecretString>>,
     grpc: OnceLock<Grpc>,
+    /// It was reached for, whatever came of it.
+    is_grpc_tried: AtomicBool,
     is_confirmed: AtomicBool,
+    pub(super) ways: Ways,
     /// False at first, and after each failure that may pass.
     pub(super) is_known_ready: AtomicBool,
     /// A little more than the last reply, in bytes.
@@ -98,6 +103,8 @@ impl Client {
             writes: connection.http(connection.write_timeout)?,
             key: Mutex::new(connection.api_key.clone()),
             grpc: OnceLock::new(),
+            is_grpc_tried: AtomicBool::new(false),
+            ways: Ways::default(),
             is_confirmed: AtomicBool::new(false),
             is_known_ready: AtomicBool::new(false),
             usual_reply: AtomicUsize::new(0),
@@ -124,6 +131,7 @@ impl Client {
             }
             _ => return Ok(()),
         };
+        self.is_grpc_tried.store(true, Ordering::Relaxed);
         let grpc = Grpc::new(&self.connection, address, limit)?;
         self.check_grpc(&grpc).await?;
         // Whoever was faster has the same.
@@ -142,6 +150,28 @@ impl Client {
             self.is_confirmed.store(true, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// As [`Client::confirm_grpc`], by more objects; two empty collections prove nothing. True if gRPC is confirmed now.
+    pub(super) async fn confirm_grpc_by_objects(
+        &self,
+        name: &CollectionName,
+        tenant: &Tenant,
+    ) -> Result<bool> {
+        let Some(grpc) = self.grpc.get() else {
+            return Ok(false);
+        };
+        if !self.is_confirmed.load(Ordering::Relaxed)
+            && self.compare_all_over(grpc, name, tenant).await? == Shown::Objects
+        {
+            self.is_confirmed.store(true, Ordering::Relaxed);
+        }
+        Ok(self.is_confirmed.load(Ordering::Relaxed))
+    }
+
+    /// True if nobody has reached for gRPC yet.
+    pub(super) fn is_grpc_untried(&self) -> bool {
+        !self.is_grpc_tried.load(Ordering::Relaxed)
     }
 
     /// Sends an encoded gRPC message and returns the reply's bytes, whatever they say: what benchmarks measure against.

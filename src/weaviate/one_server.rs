@@ -16,19 +16,57 @@ use crate::model::{CollectionName, Key, ObjectId, Tenant, Times};
 /// How many objects are compared.
 const SOME: u32 = 16;
 
+/// What both have shown alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    Objects,
+    /// Neither has any.
+    Nothing,
+}
+
 impl Client {
-    /// Fails if gRPC shows other objects than REST. Others may write meanwhile: there are a few tries.
+    /// Fails if gRPC shows other first objects than REST.
     pub(super) async fn compare_first(
         &self,
         grpc: &Grpc,
         collection: &CollectionName,
         tenant: &Tenant,
-    ) -> Result<()> {
+    ) -> Result<Shown> {
+        self.compare_after(grpc, collection, tenant, None).await
+    }
+
+    /// As [`Client::compare_first`], at several places: where nothing else is asked over REST, a copy that lacks a part of
+    /// the objects must show here.
+    pub(super) async fn compare_all_over(
+        &self,
+        grpc: &Grpc,
+        collection: &CollectionName,
+        tenant: &Tenant,
+    ) -> Result<Shown> {
+        const PLACES: u128 = 8;
+        let mut shown = self.compare_first(grpc, collection, tenant).await?;
+        for place in 1..PLACES {
+            let after = Some(ObjectId::from_u128(u128::MAX / PLACES * place));
+            if self.compare_after(grpc, collection, tenant, after).await? == Shown::Objects {
+                shown = Shown::Objects;
+            }
+        }
+        Ok(shown)
+    }
+
+    /// Others may write meanwhile: there are a few tries.
+    async fn compare_after(
+        &self,
+        grpc: &Grpc,
+        collection: &CollectionName,
+        tenant: &Tenant,
+        after: Option<ObjectId>,
+    ) -> Result<Shown> {
         const TRIES: u32 = 3;
         let wish = Wish {
             collection,
             tenant,
-            after: None,
+            after,
             limit: SOME,
         };
         for _ in 0..TRIES {
@@ -36,8 +74,12 @@ impl Client {
                 self.list_page(&wish, false),
                 self.find(grpc, &wish, Parts::Keys)
             );
-            if may_be_one_server(&times_listed(&listed?), &times_found(&found?)) {
-                return Ok(());
+            let (listed, found) = (times_listed(&listed?), times_found(&found?));
+            if may_be_one_server(&listed, &found) {
+                return Ok(match listed.is_empty() {
+                    true => Shown::Nothing,
+                    false => Shown::Objects,
+                });
             }
         }
         Err(self.leads_elsewhere(grpc, &format!("it has other objects in `{collection}`")))

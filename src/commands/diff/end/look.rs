@@ -22,6 +22,7 @@ pub(super) async fn look_live(
         }
         Some(_) => None,
     };
+    target::tell_of_listing(session, &client);
     let aliases = match policy.run("list aliases", || client.aliases(name)).await {
         Ok(aliases) => Some(aliases.into_iter().collect()),
         // A key may not be allowed to list them, and older servers have none.
