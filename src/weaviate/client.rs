@@ -125,13 +125,13 @@ impl Client {
     /// Connects to gRPC, if the connection names it and allows it, and asks for its health. `limit` is the longest message as
     /// the server tells it. An error says why it cannot be used. Nothing goes over it before [`Client::confirm_grpc`].
     pub async fn reach_grpc(&self, limit: Option<u64>) -> Result<()> {
+        self.is_grpc_tried.store(true, Ordering::Relaxed);
         let address = match (&self.connection.grpc_url, self.connection.transport) {
             (Some(address), Transport::Auto | Transport::Grpc) if self.grpc.get().is_none() => {
                 address
             }
             _ => return Ok(()),
         };
-        self.is_grpc_tried.store(true, Ordering::Relaxed);
         let grpc = Grpc::new(&self.connection, address, limit)?;
         self.check_grpc(&grpc).await?;
         // Whoever was faster has the same.

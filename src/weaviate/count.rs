@@ -20,10 +20,11 @@ use super::reading::Wish;
 use crate::error::{Error, Kind, Reaction, Result};
 use crate::model::{CollectionName, ObjectId, Tenant};
 
-/// So many tenants are counted by one request of GraphQL: on 1.40 a hundred take 40 ms together and 900 ms one by one.
+/// So many tenants are counted by one request of GraphQL. Of a thousand that costs the server 200 ms of CPU in 250 ms;
+/// Aggregate, which knows one at a time, as much in 300 to 500 ms (1.40).
 const TENANTS_IN_QUERY: usize = 100;
-/// So many tenants are asked for at once over gRPC, which knows one at a time.
-const CALLS_AT_ONCE: usize = 8;
+/// So many tenants are asked for at once over gRPC.
+const CALLS_AT_ONCE: usize = 16;
 /// So many objects are listed at once to be counted.
 const LISTED_AT_ONCE: u32 = 1_000;
 
@@ -97,11 +98,11 @@ impl Client {
         let of = |tenant| Counted::all(name, tenant);
         let some = &tenants[..tenants.len().min(TENANTS_IN_QUERY)];
         if some.len() > 1 {
-            let messages = some.iter().map(|tenant| of(tenant).message()).collect();
-            if let Some(counts) = self.aggregate_each(messages).await? {
+            if let Some(counts) = self.query_counts(name, some).await? {
                 return Ok(counts);
             }
-            if let Some(counts) = self.query_counts(name, some).await? {
+            let messages = some.iter().map(|tenant| of(tenant).message()).collect();
+            if let Some(counts) = self.aggregate_each(messages).await? {
                 return Ok(counts);
             }
         }
@@ -292,3 +293,6 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
