@@ -10,7 +10,7 @@ use super::found::{FoundPage, Parts};
 use super::grpc::Grpc;
 use super::listing::ListedPage;
 use super::reading::Wish;
-use crate::error::{Error, Result};
+use crate::error::{Error, Reaction, Result};
 use crate::model::{CollectionName, Key, ObjectId, Tenant, Times};
 
 /// How many objects are compared.
@@ -44,11 +44,16 @@ impl Client {
         tenant: &Tenant,
     ) -> Result<Shown> {
         const PLACES: u128 = 8;
-        let mut shown = self.compare_first(grpc, collection, tenant).await?;
-        for place in 1..PLACES {
-            let after = Some(ObjectId::from_u128(u128::MAX / PLACES * place));
-            if self.compare_after(grpc, collection, tenant, after).await? == Shown::Objects {
-                shown = Shown::Objects;
+        let mut shown = Shown::Nothing;
+        for place in 0..PLACES {
+            let after = u128::MAX / PLACES * place;
+            let after = after.checked_sub(1).map(ObjectId::from_u128);
+            match self.compare_after(grpc, collection, tenant, after).await {
+                Ok(Shown::Objects) => shown = Shown::Objects,
+                Ok(Shown::Nothing) => {}
+                // An object there may be to blame, which cannot be read: the other places tell.
+                Err(error) if error.reaction() == Reaction::Suspect => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(shown)
