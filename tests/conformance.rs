@@ -107,12 +107,29 @@ fn the_sandbox_answers_the_recorded_exchanges_as_the_real_server_did() {
 
 #[test]
 fn the_sandbox_answers_exchanges_of_our_own() {
+    let without_graphql = Settings {
+        graphql: false,
+        ..Settings::default()
+    };
     let sessions = [
-        ("basics", include_str!("exchanges/basics.jsonl")),
-        ("calls", include_str!("exchanges/calls.jsonl")),
+        (
+            "basics",
+            include_str!("exchanges/basics.jsonl"),
+            Settings::default(),
+        ),
+        (
+            "calls",
+            include_str!("exchanges/calls.jsonl"),
+            Settings::default(),
+        ),
+        (
+            "no_graphql",
+            include_str!("exchanges/no_graphql.jsonl"),
+            without_graphql,
+        ),
     ];
-    for (name, text) in sessions {
-        let outcome = replay(name, text, Settings::default());
+    for (name, text, settings) in sessions {
+        let outcome = replay(name, text, settings);
         let count = text.lines().count();
         println!(
             "{name}: replayed {} of {count} exchanges of our own",

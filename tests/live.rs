@@ -28,6 +28,10 @@ fn server() -> Connection {
     real("ELYSIACTL_TEST_URL", "ELYSIACTL_TEST_GRPC_URL")
 }
 
+fn grpc_url() -> String {
+    server().grpc_url.expect("there is one")
+}
+
 fn client() -> Client {
     Client::new(&server(), Role::Target).unwrap()
 }
@@ -235,7 +239,7 @@ fn until_done(folder: &Path, words: &[&str]) -> String {
     loop {
         let mut child = Command::new(env!("CARGO_BIN_EXE_elysiactl"))
             .args(words)
-            .args(["--url", &url(), "--state-dir"])
+            .args(["--url", &url(), "--grpc-url", &grpc_url(), "--state-dir"])
             .arg(folder.join("killed-state"))
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped())

@@ -40,6 +40,7 @@ pub async fn list_collections(
         .await?
     {
         rows.push(row(session, &client, &definition).await?);
+        target::tell_of_listing(session, &client);
     }
     Ok(rows)
 }

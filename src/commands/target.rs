@@ -63,6 +63,16 @@ pub(super) async fn confirm_grpc(
     confirmed.or_else(|error| do_without_grpc(session, client, error))
 }
 
+/// Says so, once, if objects are counted the slow way.
+pub(super) fn tell_of_listing(session: &Session, client: &Client) {
+    if client.has_news_of_listing() {
+        session.warn(&format!(
+            "{} answers no GraphQL, and gRPC cannot be asked instead: objects are counted by listing them, which takes longer",
+            client.address()
+        ));
+    }
+}
+
 /// What objects are written over, as far as it is known before they are.
 pub(super) fn protocol(client: &Client) -> &'static str {
     match client.reaches_grpc() {

@@ -188,12 +188,11 @@ impl Waking {
 
     /// Counts what the tenants hold against what was read of them.
     async fn count(&self, tenants: &[String]) -> Result<()> {
-        let mut uncounted = 0;
-        for name in tenants {
-            let tenant = Tenant::named(name);
-            let count = self.client.count(&self.name, &tenant).await?;
-            uncounted += u64::from(count != self.read_of(&tenant));
-        }
+        let tenants: Vec<Tenant> = tenants.iter().map(|name| Tenant::named(name)).collect();
+        let counts = self.client.counts_of(&self.name, &tenants).await?;
+        let counts = tenants.iter().zip(counts);
+        let uncounted = counts.filter(|(tenant, count)| *count != self.read_of(tenant));
+        let uncounted = uncounted.count() as u64;
         if uncounted > 0 {
             self.folder.update_state(|state| {
                 let before = state

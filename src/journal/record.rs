@@ -102,7 +102,10 @@ pub(super) fn unseal(address: Address, value: &[u8]) -> Result<&[u8]> {
     }
     match sealed.split_first() {
         Some((&VERSION, body)) => Ok(body),
-        Some((&version, _)) => Err(other_version("journal records", version.into(), VERSION)),
+        Some((&version, _)) => Err(other_version("journal records", version.into(), VERSION)
+            .with_hint(
+                "use the release of elysiactl that began the job, or pass --restart to begin anew",
+            )),
         None => Err(damaged("a record is empty")),
     }
 }

@@ -58,6 +58,8 @@ pub struct Settings {
     pub drop_vector_index: bool,
     /// Whether classes may have a time to live.
     pub ttl_schedule: bool,
+    /// Whether GraphQL is answered, or refused as by `DISABLE_GRAPHQL`.
+    pub graphql: bool,
     /// The version that `/v1/meta` and `/v1/nodes` answer.
     pub version: String,
     /// The largest gRPC message in bytes, in both directions, as `/v1/meta` tells it.
@@ -84,6 +86,7 @@ impl Default for Settings {
             modules: Vec::new(),
             drop_vector_index: false,
             ttl_schedule: false,
+            graphql: true,
             version: "1.40.0".to_owned(),
             grpc_max_message_size: 104_858_000,
             idle_timeout: Some(Duration::from_secs(10)),

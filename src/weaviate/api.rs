@@ -285,64 +285,6 @@ impl Client {
         Ok(true)
     }
 
-    /// How many objects there are, exact at once.
-    pub async fn count(&self, name: &CollectionName, tenant: &Tenant) -> Result<u64> {
-        self.aggregate_count(name, tenant, None).await
-    }
-
-    /// How many objects have an id after `after` and up to `until`. Looks at ids only, so it works where an object cannot be read.
-    pub(super) async fn count_ids(
-        &self,
-        name: &CollectionName,
-        tenant: &Tenant,
-        after: Option<ObjectId>,
-        until: ObjectId,
-    ) -> Result<u64> {
-        let bound = |operator: &str, id: ObjectId| {
-            format!("{{path:[\"id\"],operator:{operator},valueText:\"{id}\"}}")
-        };
-        let mut bounds = vec![bound("LessThanEqual", until)];
-        bounds.extend(after.map(|after| bound("GreaterThan", after)));
-        let filter = format!("where:{{operator:And,operands:[{}]}}", bounds.join(","));
-        self.aggregate_count(name, tenant, Some(filter)).await
-    }
-
-    async fn aggregate_count(
-        &self,
-        name: &CollectionName,
-        tenant: &Tenant,
-        filter: Option<String>,
-    ) -> Result<u64> {
-        let mut arguments: Vec<String> = tenant
-            .name()
-            .map(|tenant| format!("tenant:\"{tenant}\""))
-            .into_iter()
-            .collect();
-        arguments.extend(filter);
-        let arguments = if arguments.is_empty() {
-            String::new()
-        } else {
-            format!("({})", arguments.join(","))
-        };
-        let query =
-            json!({"query": format!("{{Aggregate{{{name}{arguments}{{meta{{count}}}}}}}}")});
-        let body = Bytes::from(query.to_string());
-        let reply = self
-            .send(Method::POST, "graphql", Some(body), Patience::Read)
-            .await?;
-        let value: serde_json::Value = self.parse("count objects", &reply)?;
-        if let Some(message) = value
-            .pointer("/errors/0/message")
-            .and_then(|message| message.as_str())
-        {
-            return Err(self.believe(self.cannot_count(name, message)).await);
-        }
-        value
-            .pointer(&format!("/data/Aggregate/{name}/0/meta/count"))
-            .and_then(|count| count.as_u64())
-            .ok_or_else(|| self.unexpected("count objects", &reply))
-    }
-
     /// The next objects of a collection as the server wrote them.
     pub(super) async fn list(&self, of: &Listing<'_>) -> Result<Bytes> {
         let reply = self.get(&of.path()).await?;

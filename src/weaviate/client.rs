@@ -14,7 +14,9 @@ mod reply;
 mod tls;
 
 use super::connection::{Connection, Transport};
+use super::count::Ways;
 use super::grpc::{Grpc, Method as GrpcMethod};
+use super::one_server::Shown;
 use crate::error::{Error, Kind, Reaction, Result};
 use crate::model::{CollectionName, Tenant};
 use reply::{parse_http_date, parse_retry_after};
@@ -63,9 +65,12 @@ pub struct Client {
     writes: reqwest::Client,
     key: Mutex<Option<SecretString>>,
     grpc: OnceLock<Grpc>,
+    /// It was reached for, whatever came of it.
+    is_grpc_tried: AtomicBool,
     is_confirmed: AtomicBool,
     /// True once a call went well: there is a Weaviate at this address.
     is_met: AtomicBool,
+    pub(super) ways: Ways,
     /// False at first, and after each failure that may pass.
     pub(super) is_known_ready: AtomicBool,
     /// A little more than the last reply, in bytes.
@@ -104,6 +109,8 @@ impl Client {
             writes: connection.http(connection.write_timeout)?,
             key: Mutex::new(connection.api_key.clone()),
             grpc: OnceLock::new(),
+            is_grpc_tried: AtomicBool::new(false),
+            ways: Ways::default(),
             is_confirmed: AtomicBool::new(false),
             is_met: AtomicBool::new(false),
             is_known_ready: AtomicBool::new(false),
@@ -126,6 +133,7 @@ impl Client {
     /// Connects to gRPC, if the connection names it and allows it, and asks for its health. `limit` is the longest message as
     /// the server tells it. An error says why it cannot be used. Nothing goes over it before [`Client::confirm_grpc`].
     pub async fn reach_grpc(&self, limit: Option<u64>) -> Result<()> {
+        self.is_grpc_tried.store(true, Ordering::Relaxed);
         let address = match (&self.connection.grpc_url, self.connection.transport) {
             (Some(address), Transport::Auto | Transport::Grpc) if self.grpc.get().is_none() => {
                 address
@@ -161,6 +169,28 @@ impl Client {
     /// About the size of an object as REST lists it; 0 as long as none was seen.
     pub(super) fn usual_object(&self) -> usize {
         self.usual_object.load(Ordering::Relaxed)
+    }
+
+    /// As [`Client::confirm_grpc`], by more objects; two empty collections prove nothing. True if gRPC is confirmed now.
+    pub(super) async fn confirm_grpc_by_objects(
+        &self,
+        name: &CollectionName,
+        tenant: &Tenant,
+    ) -> Result<bool> {
+        let Some(grpc) = self.grpc.get() else {
+            return Ok(false);
+        };
+        if !self.is_confirmed.load(Ordering::Relaxed)
+            && self.compare_all_over(grpc, name, tenant).await? == Shown::Objects
+        {
+            self.is_confirmed.store(true, Ordering::Relaxed);
+        }
+        Ok(self.is_confirmed.load(Ordering::Relaxed))
+    }
+
+    /// True if nobody has reached for gRPC yet.
+    pub(super) fn is_grpc_untried(&self) -> bool {
+        !self.is_grpc_tried.load(Ordering::Relaxed)
     }
 
     /// Sends an encoded gRPC message and returns the reply's bytes, whatever they say: what benchmarks measure against.

@@ -39,6 +39,10 @@ pub enum Method {
     Health,
     /// Reads a page of objects.
     Search,
+    /// Counts objects; servers before 1.28 or so have none.
+    Aggregate,
+    /// Tells the states of tenants.
+    TenantsGet,
     /// Stores a batch of objects.
     BatchObjects,
     /// Deletes what a filter matches; the program itself deletes over REST.
@@ -50,6 +54,8 @@ impl Method {
         match self {
             Method::Health => "/grpc.health.v1.Health/Check",
             Method::Search => "/weaviate.v1.Weaviate/Search",
+            Method::Aggregate => "/weaviate.v1.Weaviate/Aggregate",
+            Method::TenantsGet => "/weaviate.v1.Weaviate/TenantsGet",
             Method::BatchObjects => "/weaviate.v1.Weaviate/BatchObjects",
             Method::BatchDelete => "/weaviate.v1.Weaviate/BatchDelete",
         }
@@ -57,7 +63,9 @@ impl Method {
 
     const fn patience(self) -> Patience {
         match self {
-            Method::Health | Method::Search => Patience::Read,
+            Method::Health | Method::Search | Method::Aggregate | Method::TenantsGet => {
+                Patience::Read
+            }
             Method::BatchObjects | Method::BatchDelete => Patience::Write,
         }
     }
@@ -129,15 +137,38 @@ impl Grpc {
 impl Client {
     /// Calls a method and returns its reply's bytes.
     pub(super) async fn call(&self, grpc: &Grpc, method: Method, message: Bytes) -> Result<Bytes> {
-        let key = self.key();
-        let mut reply = grpc.call(method, message.clone(), key.as_deref()).await;
-        if reply.as_ref().is_err_and(is_unauthorised) && self.has_other_key(key.as_deref()) {
-            reply = grpc.call(method, message, self.key().as_deref()).await;
-        }
-        match reply {
+        match self.call_with_key(grpc, method, message).await {
             Ok(reply) => Ok(reply),
             Err(status) => Err(self.believe(self.refusal(grpc, &status)).await),
         }
+    }
+
+    /// As [`Client::call`]; `None` if the server, or what stands before it, has no such method.
+    pub(super) async fn call_if_known(
+        &self,
+        grpc: &Grpc,
+        method: Method,
+        message: Bytes,
+    ) -> Result<Option<Bytes>> {
+        match self.call_with_key(grpc, method, message).await {
+            Ok(reply) => Ok(Some(reply)),
+            Err(status) if status.code() == Code::Unimplemented => Ok(None),
+            Err(status) => Err(self.believe(self.refusal(grpc, &status)).await),
+        }
+    }
+
+    async fn call_with_key(
+        &self,
+        grpc: &Grpc,
+        method: Method,
+        message: Bytes,
+    ) -> Result<Bytes, Status> {
+        let key = self.key();
+        let reply = grpc.call(method, message.clone(), key.as_deref()).await;
+        if reply.as_ref().is_err_and(is_unauthorised) && self.has_other_key(key.as_deref()) {
+            return grpc.call(method, message, self.key().as_deref()).await;
+        }
+        reply
     }
 
     /// Asks for the health of gRPC: whether it can be worked with, and if not, why.

@@ -50,7 +50,7 @@ struct Object<'a> {
 }
 
 /// A reply that is not what was asked for.
-fn not_a_page(why: &str) -> Error {
+pub(super) fn not_a_page(why: &str) -> Error {
     // The reason may quote the reply, which may be long.
     let why = clean(why);
     Error::transient(format!("the server gave a page that cannot be read: {why}"))

@@ -4,9 +4,11 @@
 //! Calls never retry: a failure says how the caller may react, and the engine or the verb tries again.
 //! Facts about the server carry the version on which they were seen (1.40.0-dev unless said otherwise).
 
+mod aggregate;
 mod api;
 mod client;
 mod connection;
+mod count;
 mod erase;
 mod features;
 mod found;
@@ -28,6 +30,7 @@ mod schema;
 mod sight;
 mod sink;
 mod source;
+mod tenant_states;
 mod tenants;
 mod values;
 

@@ -16,19 +16,62 @@ use crate::model::{CollectionName, Key, ObjectId, Tenant, Times};
 /// How many objects are compared.
 const SOME: u32 = 16;
 
+/// What both have shown alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    Objects,
+    /// Neither has any.
+    Nothing,
+}
+
 impl Client {
-    /// Fails if gRPC shows other objects than REST. Others may write meanwhile: there are a few tries.
+    /// Fails if gRPC shows other first objects than REST.
     pub(super) async fn compare_first(
         &self,
         grpc: &Grpc,
         collection: &CollectionName,
         tenant: &Tenant,
-    ) -> Result<()> {
+    ) -> Result<Shown> {
+        self.compare_after(grpc, collection, tenant, None).await
+    }
+
+    /// As [`Client::compare_first`], at several places: where nothing else is asked over REST, a copy that lacks a part of
+    /// the objects must show here.
+    pub(super) async fn compare_all_over(
+        &self,
+        grpc: &Grpc,
+        collection: &CollectionName,
+        tenant: &Tenant,
+    ) -> Result<Shown> {
+        const PLACES: u128 = 8;
+        let mut shown = Shown::Nothing;
+        for place in 0..PLACES {
+            let after = u128::MAX / PLACES * place;
+            let after = after.checked_sub(1).map(ObjectId::from_u128);
+            match self.compare_after(grpc, collection, tenant, after).await {
+                Ok(Shown::Objects) => shown = Shown::Objects,
+                Ok(Shown::Nothing) => {}
+                // An object there may be to blame, which cannot be read: the other places tell.
+                Err(error) if error.reaction() == Reaction::Suspect => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(shown)
+    }
+
+    /// Others may write meanwhile: there are a few tries.
+    async fn compare_after(
+        &self,
+        grpc: &Grpc,
+        collection: &CollectionName,
+        tenant: &Tenant,
+        after: Option<ObjectId>,
+    ) -> Result<Shown> {
         const TRIES: u32 = 3;
         let mut wish = Wish {
             collection,
             tenant,
-            after: None,
+            after,
             limit: SOME,
         };
         let mut tries = 0;
@@ -45,8 +88,12 @@ impl Client {
                 }
                 shown => {
                     let (listed, found) = shown?;
-                    if may_be_one_server(&times_listed(&listed), &times_found(&found)) {
-                        return Ok(());
+                    let (listed, found) = (times_listed(&listed), times_found(&found));
+                    if may_be_one_server(&listed, &found) {
+                        return Ok(match listed.is_empty() {
+                            true => Shown::Nothing,
+                            false => Shown::Objects,
+                        });
                     }
                 }
             }

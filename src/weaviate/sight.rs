@@ -49,7 +49,7 @@ impl Client {
     }
 
     /// The error for a count that was refused: GraphQL says so inside a 200.
-    pub(super) fn cannot_count(&self, name: &CollectionName, said: &str) -> Error {
+    pub(super) fn cannot_count(&self, name: &str, said: &str) -> Error {
         let message = format!("{} cannot count `{name}`: {said}", self.address());
         match said.contains("authorization, forbidden action") {
             true => Error::new(Kind::Unauthorised, message)

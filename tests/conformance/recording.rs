@@ -104,6 +104,7 @@ pub fn settings(environments: &[&Value]) -> Settings {
             "ENABLE_EXPERIMENTAL_ALTER_SCHEMA_DROP_VECTOR_INDEX_ENDPOINT" => {
                 settings.drop_vector_index = true
             }
+            "DISABLE_GRAPHQL" => settings.graphql = value != "true",
             "OBJECTS_TTL_DELETE_SCHEDULE" => settings.ttl_schedule = true,
             "ALLOWED_VECTOR_INDEX_TYPES" => {
                 settings.allowed_vector_index_types = value.split(',').map(str::to_owned).collect();

@@ -219,9 +219,12 @@ async fn objects_that_are_lost_after_a_restore_are_13_and_named() {
         }
     });
     let store = bench.store().clone();
+    // What is looked at before the first batch is not read back.
+    let stored = taken.clone();
     let lose = move || store.restore(taken.lock().unwrap().as_ref().unwrap());
-    let is_read_back = |request: &RequestInfo| {
-        request.method == "GET"
+    let is_read_back = move |request: &RequestInfo| {
+        stored.lock().unwrap().is_some()
+            && request.method == "GET"
             && request.path.starts_with("/v1/objects?")
             && request.path.contains("class=Copy")
     };

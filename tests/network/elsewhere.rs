@@ -1,12 +1,14 @@
 //! gRPC that leads to another server than REST: it is noticed, and nothing of that server is read, changed or deleted.
 
-use elysiactl::commands::{self, ClearMethod, ClearRequest, Outcome, backup, restore};
+use elysiactl::commands::{self, ClearMethod, ClearRequest, Inactive, Outcome, backup, restore};
 use elysiactl::error::{Kind, Result};
-use elysiactl::sandbox::{Dumped, Sandbox, Settings, Store, sample_definition};
+use elysiactl::sandbox::{Activity, Dumped, Sandbox, Settings, Store, sample_definition};
 use elysiactl::weaviate::Transport;
+use serde_json::json;
+use uuid::Uuid;
 
 use crate::bench::{Bench, shown};
-use crate::common::clear_request;
+use crate::common::{clear_request, post};
 
 const BOTH: [Transport; 2] = [Transport::Auto, Transport::Grpc];
 
@@ -228,4 +230,34 @@ async fn a_backup_of_a_copy_that_lacks_objects_is_a_loss_and_no_success() {
         saved.notes[0].contains("30 objects older than the backup"),
         "{saved:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tenants_that_were_woken_are_not_counted_where_they_were_read() {
+    let (mut bench, _) = misled(0, Store::new()).await;
+    let store = bench.sandbox.store().clone();
+    store.restore(&Store::new().snapshot());
+    let mut definition = sample_definition("Article");
+    definition["multiTenancyConfig"] = json!({"enabled": true});
+    store.create(&definition).unwrap();
+    for tenant in ["amber", "blue"] {
+        store.add_tenant("Article", tenant, Activity::Hot);
+    }
+    store.fill("Article", 40, 4, 1);
+    // There both are awake, and one lacks an object.
+    let other = Sandbox::start_with(Settings::default(), copy_of(&bench));
+    let other = other.await.unwrap();
+    let one = json!({"class": "Article", "tenant": "blue", "id": Uuid::from_u128(7)});
+    let (address, body) = (bench.sandbox.addr(), json!({"objects": [one]}).to_string());
+    let stored = tokio::task::spawn_blocking(move || post(address, "/v1/batch/objects", &body));
+    assert!(stored.await.unwrap().contains("SUCCESS"));
+    store.set_activity("Article", "blue", Activity::Cold);
+    (bench.grpc_url, bench.transport) = (other.grpc_url(), Transport::Grpc);
+    // The server tells its time in seconds: what is there must be older than the backup.
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    let mut request = bench.backup_request();
+    request.inactive = Inactive::Wake;
+    let saved = backup(&bench.session("backup"), &request).await.unwrap();
+    let end = (saved.exit_code, saved.tally.accepted);
+    assert_eq!(end, (13, 40), "{saved:?}");
 }

@@ -98,7 +98,7 @@ fn honest(line: &str, definition: &str) -> Option<Vec<u8>> {
     } else if line.starts_with("get /v1/schema/article") {
         definition.to_owned()
     } else if line.starts_with("post /v1/graphql") {
-        json!({"data": {"Aggregate": {"Article": [{"meta": {"count": 100}}]}}}).to_string()
+        json!({"data": {"Aggregate": {"t0": [{"meta": {"count": 100}}]}}}).to_string()
     } else {
         return None;
     };

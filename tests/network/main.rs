@@ -17,3 +17,4 @@ mod sweep;
 mod transient;
 mod tunnel;
 mod unreadable;
+mod without_graphql;

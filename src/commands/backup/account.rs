@@ -78,7 +78,7 @@ impl Backup<'_> {
             doing: "compare ids, because the collection changed while it was read",
         });
         let archive = self.draft(job)?.sealed()?;
-        // As it is counted: what was read is not its own witness.
+        // Over REST: what was read over gRPC is not its own witness.
         let source = self.source(self.seen.chosen.clone(), ReadPlan::PropertiesOverRest, &[]);
         let rejects = census::read_rejected(&self.folder)?;
         let policy = self.session.context().policy;

@@ -65,6 +65,7 @@ impl Seen {
         let counts = policy
             .run("count objects", || client.counts_of(name, &awake))
             .await?;
+        target::tell_of_listing(session, client);
         let filled = awake.iter().zip(&counts).filter(|(_, count)| **count > 0);
         let filled: Vec<Tenant> = filled
             .map(|(tenant, _)| tenant.clone())

@@ -242,6 +242,7 @@ async fn count(
     let policy = session.context().policy;
     let count = || client.counts_of(&request.collection, &tenants);
     let counts = policy.run("count objects", count).await?;
+    target::tell_of_listing(session, client);
     Ok(tenants.into_iter().zip(counts).collect())
 }
 

@@ -104,7 +104,7 @@ impl Clear<'_> {
         if left > 0 && self.is_by_id(job) {
             let policy = self.session.context().policy;
             let began = began(&self.folder.state()?)?;
-            // As it is counted: gRPC, if it leads to a copy, shows what is left there.
+            // Over REST: gRPC, if it leads to a copy, shows what is left there.
             let source = self.source(job, ReadPlan::PropertiesOverRest);
             facts.extend(
                 crate::commands::census::remains(&policy, &self.client, name, &source, began)

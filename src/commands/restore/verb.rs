@@ -25,6 +25,12 @@ pub(super) struct Restore<'a> {
 
 impl Restore<'_> {
     pub(super) async fn count_all(&self, definition: &Definition) -> Result<u64> {
+        let count = self.count(definition).await;
+        target::tell_of_listing(self.session, &self.client);
+        count
+    }
+
+    async fn count(&self, definition: &Definition) -> Result<u64> {
         if !definition.has_tenants()? {
             return self.client.count(&self.name, &Tenant::NONE).await;
         }

@@ -1,7 +1,7 @@
 //! TenantsGet.
 
 use super::super::call::Call;
-use super::super::class::Activity;
+use super::super::class::{Activity, Partition};
 use super::messages::{Tenant, TenantsGetReply, TenantsGetRequest};
 
 /// Lists tenants, all or some by name; the error is the server's text.
@@ -25,19 +25,24 @@ pub(super) fn tenants(
         let text = format!("multi-tenancy is not enabled for class \"{}\"", class.name);
         return Err(refuse(text));
     }
-    let wanted = |name: &String| names.is_none_or(|names| names.contains(name));
-    let found = class.partitions.iter().filter(|(name, _)| wanted(name));
+    let shown = |(name, partition): (&String, &Partition)| Tenant {
+        name: name.clone(),
+        activity_status: match partition.activity {
+            Activity::Hot => 1,
+            Activity::Cold => 2,
+            Activity::Frozen => 4,
+        },
+    };
+    let all = &class.partitions;
     Ok(TenantsGetReply {
         took: 0.0,
-        tenants: found
-            .map(|(name, partition)| Tenant {
-                name: name.clone(),
-                activity_status: match partition.activity {
-                    Activity::Hot => 1,
-                    Activity::Cold => 2,
-                    Activity::Frozen => 4,
-                },
-            })
-            .collect(),
+        tenants: match names {
+            None => all.iter().map(shown).collect(),
+            // One that is named twice is told twice.
+            Some(names) => {
+                let found = names.iter().filter_map(|name| all.get_key_value(name));
+                found.map(shown).collect()
+            }
+        },
     })
 }

@@ -23,6 +23,7 @@ pub(super) async fn look_live(
         }
         Some(_) => None,
     };
+    target::tell_of_listing(session, &client);
     let aliases = match policy.run("list aliases", || client.aliases(name)).await {
         Ok(aliases) => {
             let look = || client.sees_aliases(name);

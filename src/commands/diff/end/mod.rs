@@ -154,7 +154,11 @@ impl Seen {
     pub async fn feed(&self, session: &Session, scope: &Scope, unsorted: bool) -> Result<Feed> {
         let policy = session.context().policy;
         match &self.holds {
-            Holds::Live(live) => live.feed(scope, &policy).await,
+            Holds::Live(live) => {
+                let feed = live.feed(scope, &policy).await;
+                target::tell_of_listing(session, &live.client);
+                feed
+            }
             Holds::Archived(archive) => {
                 let source = Arc::new(archive.source());
                 let order = (!unsorted).then(|| lanes_in_order(archive)).flatten();
