@@ -32,11 +32,12 @@ impl Client {
         collection: &CollectionName,
         tenant: &Tenant,
     ) -> Result<Shown> {
-        self.compare_after(grpc, collection, tenant, None).await
+        let wish = first(collection, tenant);
+        self.compare(grpc, &wish, may_be_one_server).await
     }
 
-    /// As [`Client::compare_first`], at several places: where nothing else is asked over REST, a copy that lacks a part of
-    /// the objects must show here.
+    /// As [`Client::compare_first`], at several places and all that is there: where nothing else is asked over REST, a copy
+    /// that lacks a part of the objects must show here.
     pub(super) async fn compare_all_over(
         &self,
         grpc: &Grpc,
@@ -47,8 +48,11 @@ impl Client {
         let mut shown = Shown::Nothing;
         for place in 0..PLACES {
             let after = u128::MAX / PLACES * place;
-            let after = after.checked_sub(1).map(ObjectId::from_u128);
-            match self.compare_after(grpc, collection, tenant, after).await {
+            let wish = Wish {
+                after: after.checked_sub(1).map(ObjectId::from_u128),
+                ..first(collection, tenant)
+            };
+            match self.compare(grpc, &wish, is_one_server).await {
                 Ok(Shown::Objects) => shown = Shown::Objects,
                 Ok(Shown::Nothing) => {}
                 // An object there may be to blame, which cannot be read: the other places tell.
@@ -60,20 +64,14 @@ impl Client {
     }
 
     /// Others may write meanwhile: there are a few tries.
-    async fn compare_after(
+    async fn compare(
         &self,
         grpc: &Grpc,
-        collection: &CollectionName,
-        tenant: &Tenant,
-        after: Option<ObjectId>,
+        wish: &Wish<'_>,
+        is_alike: fn(&[Timed], &[Timed]) -> bool,
     ) -> Result<Shown> {
         const TRIES: u32 = 3;
-        let mut wish = Wish {
-            collection,
-            tenant,
-            after,
-            limit: SOME,
-        };
+        let mut wish = Wish { ..*wish };
         let mut tries = 0;
         while tries < TRIES {
             let (listed, found) = tokio::join!(
@@ -89,7 +87,7 @@ impl Client {
                 shown => {
                     let (listed, found) = shown?;
                     let (listed, found) = (times_listed(&listed), times_found(&found));
-                    if may_be_one_server(&listed, &found) {
+                    if is_alike(&listed, &found) {
                         return Ok(match listed.is_empty() {
                             true => Shown::Nothing,
                             false => Shown::Objects,
@@ -99,7 +97,8 @@ impl Client {
             }
             tries += 1;
         }
-        Err(self.leads_elsewhere(grpc, &format!("it has other objects in `{collection}`")))
+        let seen = format!("it has other objects in `{}`", wish.collection);
+        Err(self.leads_elsewhere(grpc, &seen))
     }
 
     /// gRPC is that of another server, by what was seen.
@@ -161,6 +160,15 @@ impl Client {
 
 type Timed = (Key, Times);
 
+fn first<'a>(collection: &'a CollectionName, tenant: &'a Tenant) -> Wish<'a> {
+    Wish {
+        collection,
+        tenant,
+        after: None,
+        limit: SOME,
+    }
+}
+
 fn times_listed(page: &ListedPage) -> Vec<Timed> {
     let keys = page.keys().cloned().enumerate();
     keys.map(|(index, key)| (key, page.times(index))).collect()
@@ -183,6 +191,19 @@ fn may_be_one_server(listed: &[Timed], found: &[Timed]) -> bool {
         }
     }
     same > other || (listed.is_empty() && found.is_empty())
+}
+
+/// As far as both pages reach they show the same objects with the same times; one that is not full reaches to the end.
+fn is_one_server(listed: &[Timed], found: &[Timed]) -> bool {
+    let is_full = |page: &&[Timed]| page.len() >= SOME as usize;
+    let full = [listed, found].into_iter().filter(is_full);
+    let end = full
+        .filter_map(|page| page.last())
+        .map(|(key, _)| key)
+        .min();
+    let within = |object: &&Timed| end.is_none_or(|end| object.0 <= *end);
+    let (listed, found) = (listed.iter().filter(within), found.iter().filter(within));
+    listed.eq(found)
 }
 
 #[cfg(test)]
@@ -223,5 +244,30 @@ mod tests {
             assert!(!may_be_one_server(&listed, &objects(found)), "{found:?}");
             assert!(!may_be_one_server(&objects(found), &listed), "{found:?}");
         }
+    }
+
+    #[test]
+    fn all_that_both_pages_reach_is_the_same_on_one_server() {
+        let page = |ids: &[u128]| {
+            let timed: Vec<_> = ids.iter().map(|id| (*id, 5, 5)).collect();
+            objects(&timed)
+        };
+        let full: Vec<u128> = (1..=16).collect();
+        assert!(is_one_server(&[], &[]));
+        assert!(is_one_server(&page(&[1, 2]), &page(&[1, 2])));
+        assert!(is_one_server(&page(&full), &page(&full)));
+        let lacking_one: Vec<u128> = (1..=17).filter(|id| *id != 9).collect();
+        for (one, two) in [
+            (page(&[1, 2]), page(&[1])),
+            (page(&[1]), page(&[])),
+            (page(&full), page(&full[..15])),
+            (page(&full), page(&lacking_one)),
+            (page(&[1, 2]), objects(&[(1, 5, 5), (2, 5, 6)])),
+        ] {
+            assert!(!is_one_server(&one, &two) && !is_one_server(&two, &one));
+        }
+        // It came behind what the other page reaches to.
+        let longer: Vec<u128> = (1..=17).collect();
+        assert!(is_one_server(&page(&full), &page(&longer)));
     }
 }
