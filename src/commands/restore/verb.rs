@@ -26,6 +26,8 @@ pub(super) struct Restore<'a> {
 impl Restore<'_> {
     pub(super) async fn count_all(&self, definition: &Definition) -> Result<u64> {
         if !definition.has_tenants()? {
+            // A count lacks what lies on a node that is away, which the look at the shards tells.
+            Incarnation::of(&self.client, &self.name, definition).await?;
             return self.client.count(&self.name, &Tenant::NONE).await;
         }
         let tenants = self.client.tenants(&self.name).await?;
