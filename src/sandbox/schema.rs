@@ -265,6 +265,9 @@ pub(super) fn shards(call: &Call<'_>, name: &str) -> Answer {
         .shards
         .iter()
         .map(|shard| {
+            if call.settings.is_node_away {
+                return json!({"name": shard.name, "per_node_status": {}, "vectorQueueSize": 0});
+            }
             let status = if shard.read_only { "READONLY" } else { "READY" };
             match class.partitions.get(&shard.name).map(|partition| partition.activity) {
                 Some(Activity::Cold | Activity::Frozen) => json!({"name": shard.name, "vectorQueueSize": 0}),

@@ -38,6 +38,8 @@ pub struct Settings {
     pub readable_tenants: Option<&'static [&'static str]>,
     /// Whether the key may not read aliases: lists leave them out, without a word.
     pub hides_aliases: bool,
+    /// Whether the node that holds the shards is away, as another node tells it.
+    pub is_node_away: bool,
     /// Whether writes create missing classes and properties.
     pub auto_schema: bool,
     /// The largest page, and the most objects that one batch delete removes.
@@ -76,6 +78,7 @@ impl Default for Settings {
             api_key: None,
             readable_tenants: None,
             hides_aliases: false,
+            is_node_away: false,
             auto_schema: true,
             query_maximum_results: 10_000,
             query_defaults_limit: 10,

@@ -51,6 +51,15 @@ impl Client {
     /// The error for a count that was refused: GraphQL says so inside a 200.
     pub(super) fn cannot_count(&self, name: &str, said: &str) -> Error {
         let message = format!("{} cannot count `{name}`: {said}", self.address());
+        // A node is away.
+        const AWAY: [&str; 3] = [
+            "no read replica found",
+            "leader not found",
+            "resolve node name",
+        ];
+        if AWAY.iter().any(|words| said.contains(words)) {
+            return Error::transient(message);
+        }
         match said.contains("authorization, forbidden action") {
             true => Error::new(Kind::Unauthorised, message)
                 .with_hint("the key needs more permissions; README lists them per command"),

@@ -227,6 +227,8 @@ async fn objects_that_are_lost_after_a_restore_are_13_and_named() {
             && request.method == "GET"
             && request.path.starts_with("/v1/objects?")
             && request.path.contains("class=Copy")
+            // Whether the key may read objects is asked before there are any.
+            && !request.path.ends_with("&limit=0")
     };
     once(&bench, is_read_back, lose);
     let back = verified_restore(&bench, &path, "Copy", false).await;

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod away;
 mod bench;
 mod elsewhere;
 mod ends;

@@ -96,6 +96,10 @@ impl Clear<'_> {
                 _ => Err(self.remake.somebody_elses()),
             };
         }
+        // A count lacks what lies on a node that is away, which the look at the shards tells.
+        if self.is_by_id(job) && !self.remake.has_the_old_shards().await? {
+            return Err(another_life(&self.request, &self.state));
+        }
         let left = self.client.count_in(name, &self.live(job).await?).await?;
         let mut facts = Facts::from([
             ("stuck".into(), "0".into()),

@@ -32,6 +32,8 @@ impl Restore<'_> {
 
     async fn count(&self, definition: &Definition) -> Result<u64> {
         if !definition.has_tenants()? {
+            // A count lacks what lies on a node that is away, which the look at the shards tells.
+            Incarnation::of(&self.client, &self.name, definition).await?;
             return self.client.count(&self.name, &Tenant::NONE).await;
         }
         let tenants = self.client.tenants(&self.name).await?;
