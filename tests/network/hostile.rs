@@ -94,7 +94,7 @@ fn honest(line: &str, definition: &str) -> Option<Vec<u8>> {
     let body = if line.starts_with("get /v1/meta") {
         json!({"version": "1.40.0"}).to_string()
     } else if line.starts_with("get /v1/schema/article/shards") {
-        json!([{"name": "s"}]).to_string()
+        json!([{"name": "s", "status": "READY"}]).to_string()
     } else if line.starts_with("get /v1/schema/article") {
         definition.to_owned()
     } else if line.starts_with("post /v1/graphql") {

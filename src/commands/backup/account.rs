@@ -113,7 +113,7 @@ impl Backup<'_> {
 /// Why the aliases are not in the archive, if they are not.
 pub(super) fn unlisted(job: &Job) -> Option<String> {
     let why = job.facts.get(UNLISTED)?;
-    Some(format!("aliases may not be in the archive: {why}"))
+    Some(format!("the aliases are not in the archive: {why}"))
 }
 
 /// Sentences for the archive and the report. Before there was a `census` nothing is known of what came and went.
