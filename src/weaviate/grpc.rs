@@ -39,7 +39,7 @@ pub enum Method {
     Health,
     /// Reads a page of objects.
     Search,
-    /// Counts objects; servers before 1.28 or so have none.
+    /// Counts objects; 1.27 has none.
     Aggregate,
     /// Tells the states of tenants.
     TenantsGet,
