@@ -240,7 +240,7 @@ fn a_kill_between_the_deletion_and_the_creation_is_made_good_by_a_resume() {
 
 #[test]
 fn a_job_that_is_killed_again_and_again_comes_to_its_end() {
-    let snapshot = collection();
+    let snapshot = World::with(4 * OBJECTS).store().snapshot();
     let (_folder, archive) = archive(&snapshot);
     for case in [
         Case::backup("--workers 2"),
@@ -249,10 +249,10 @@ fn a_job_that_is_killed_again_and_again_comes_to_its_end() {
     ] {
         let world = World::like(&snapshot);
         let words = format!("{} --resume", case.words);
-        // A run that is killed at its 12th request has committed something, or there is nothing left to do.
+        // A run that is killed at its 20th request has committed something, or there is nothing left to do.
         let mut kills = 0;
         let ended = loop {
-            let ended = world.run_killed(&words, 12, ANY, Moment::After);
+            let ended = world.run_killed(&words, 20, ANY, Moment::After);
             if ended.signal != Some(9) {
                 break ended.with(0);
             }
