@@ -1,4 +1,4 @@
-//! Which ids are kept: those of the pending intent, and of the last sixteen batches of a lane.
+//! Which ids are kept: those of the pending intent, and of the last two batches of a lane.
 //!
 //! [`Lanes`] is the one place that knows when ids become obsolete. It is a fold over steps, used when steps are
 //! appended and again when they are read, so both agree on what has to be there.
@@ -12,7 +12,7 @@ use crate::job::{Cursor, JobId, LaneId, Step};
 use crate::model::Key;
 
 /// Ids are dropped so many batches behind the cursor of their lane.
-pub(super) const BATCHES_BACK: usize = 16;
+pub(super) const BATCHES_BACK: usize = 2;
 
 /// What has to be there of the ids of every lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
