@@ -52,7 +52,8 @@ impl Ways {
 }
 
 impl Client {
-    /// How many objects there are.
+    /// How many objects there are, told by gRPC once that is confirmed: what was read over gRPC is held against
+    /// [`Client::counts_of`] instead.
     pub async fn count(&self, name: &CollectionName, tenant: &Tenant) -> Result<u64> {
         self.count_these(&Counted::all(name, tenant)).await
     }
