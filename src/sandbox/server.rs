@@ -49,6 +49,8 @@ pub(super) struct Shared {
     hooks: RwLock<Vec<Hook>>,
     log: Mutex<Vec<RequestInfo>>,
     arrivals: AtomicU64,
+    /// Held by every request that is being served.
+    under_way: Arc<()>,
 }
 
 /// A running server on 127.0.0.1; it stops when it is dropped.
@@ -99,6 +101,7 @@ impl Sandbox {
             hooks: RwLock::default(),
             log: Mutex::default(),
             arrivals: AtomicU64::new(0),
+            under_way: Arc::default(),
         });
         let stop = CancellationToken::new();
         let routes = Router::new().fallback(handle);
@@ -178,6 +181,11 @@ impl Sandbox {
             .clone()
     }
 
+    /// True if no request that was received is being served any more.
+    pub fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.shared.under_way) == 1
+    }
+
     /// How many requests of that method whose path begins so were served.
     pub fn count(&self, method: &str, path: &str) -> usize {
         let log = self
@@ -252,7 +260,7 @@ async fn handle(
     ConnectInfo(scissors): ConnectInfo<Scissors>,
     request: axum::extract::Request,
 ) -> Response<Body> {
-    let _busy = scissors.busy();
+    let _busy = (scissors.busy(), shared.begin());
     let (parts, body) = request.into_parts();
     let path = parts
         .uri
@@ -296,6 +304,11 @@ impl From<Instead> for Reply {
 }
 
 impl Shared {
+    /// A request is under way as long as this is held.
+    pub(super) fn begin(&self) -> Arc<()> {
+        self.under_way.clone()
+    }
+
     /// Numbers a request that was received whole, and tells the hooks.
     pub(super) fn arrived(&self, method: &str, path: &str) -> RequestInfo {
         let seq = self.arrivals.fetch_add(1, Ordering::Relaxed) + 1;

@@ -12,7 +12,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use elysiactl::journal::{State, StateDir};
 use elysiactl::sandbox::{Fault, RequestInfo, Rule, Sandbox, Settings, Snapshot, Store, When};
@@ -380,9 +380,20 @@ impl World {
         *holding = Some(running.child.clone());
         drop(holding);
         let ended = running.wait();
+        // The request that it died at is still being served: with its fault, and its effect.
+        self.wait_until_idle();
         self.cues.0.lock().unwrap().clear();
         self.sandbox.faults().clear();
         ended
+    }
+
+    #[track_caller]
+    fn wait_until_idle(&self) {
+        let since = Instant::now();
+        while !self.sandbox.is_idle() {
+            assert!(since.elapsed() < STUCK, "a request is stuck");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Starts the program and waits until it has made that request, which is not answered until the faults are cleared.

@@ -23,7 +23,7 @@ pub(in super::super) async fn handle(
     ConnectInfo(scissors): ConnectInfo<Scissors>,
     request: axum::extract::Request,
 ) -> Response<Body> {
-    let _busy = scissors.busy();
+    let _busy = (scissors.busy(), shared.begin());
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     if path == stream::PATH {
