@@ -111,6 +111,19 @@ pub struct Budget {
     pub objects: u32,
     /// Bytes, as far as the source can tell beforehand.
     pub bytes: usize,
+    /// True if the page behind it will be wanted next, as large, so that the source may ask for it beforehand.
+    pub goes_on: bool,
+}
+
+impl Budget {
+    /// For one page.
+    pub const fn of(objects: u32, bytes: usize) -> Self {
+        Budget {
+            objects,
+            bytes,
+            goes_on: false,
+        }
+    }
 }
 
 /// Whether a batch takes another page before it is applied.

@@ -26,10 +26,7 @@ use crate::model::Definition;
 use crate::pipe::{Budget, Page, Sink as _, Walk as _};
 use crate::storage::Storage;
 
-const BUDGET: Budget = Budget {
-    objects: 1000,
-    bytes: 2 << 20,
-};
+const BUDGET: Budget = Budget::of(1000, 2 << 20);
 
 /// Seals the archive at `path` anew, as it is now. A document of another program becomes one of ours.
 pub async fn reseal(path: &Path) -> Result<Sealed> {

@@ -368,10 +368,7 @@ impl Source for ArchiveSource {
             let found = all.len() + unreadable.len();
             // Never more than the batch had: what is not selected comes on top, one by one.
             let missing = (intent.count as usize).saturating_sub(found).max(1);
-            let budget = Budget {
-                objects: missing as u32,
-                bytes: usize::MAX,
-            };
+            let budget = Budget::of(missing as u32, usize::MAX);
             let page = self.read_or_blame(lane, &cursor, budget)?;
             all.extend(page.keys);
             unreadable.extend(page.unreadable);

@@ -34,10 +34,7 @@ pub fn verify(path: &Path) -> Result<Verdict> {
     Archive::open(path)?.verify()
 }
 
-const BUDGET: Budget = Budget {
-    objects: 1000,
-    bytes: 4 << 20,
-};
+const BUDGET: Budget = Budget::of(1000, 4 << 20);
 
 impl Archive {
     /// Reads all of it; see [`verify`].

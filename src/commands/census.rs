@@ -17,10 +17,7 @@ use crate::pipe::{Budget, Source, Vector, Visit};
 use crate::retry::Policy;
 use crate::weaviate::{Client, CollectionSource, is_closed};
 
-const PAGE: Budget = Budget {
-    objects: 1_000,
-    bytes: 4 << 20,
-};
+const PAGE: Budget = Budget::of(1_000, 4 << 20);
 
 /// A request that fails so often holds the reason itself.
 const ALIKE_TRIES: u32 = 3;

@@ -13,10 +13,7 @@ use crate::model::{Key, Times};
 use crate::pipe::{Budget, Sink, Source, Vector, Visit};
 use crate::weaviate::CollectionSink;
 
-const SAMPLE: Budget = Budget {
-    objects: 100,
-    bytes: 4 << 20,
-};
+const SAMPLE: Budget = Budget::of(100, 4 << 20);
 
 /// More would cost requests of their own, and show little more.
 pub(super) const SAMPLED_TENANTS: usize = 3;

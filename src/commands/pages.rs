@@ -23,6 +23,8 @@ pub(super) struct Pages<R> {
     /// The most that a page may hold.
     most: Budget,
     objects: u32,
+    /// True if the page after the next will be about as large.
+    is_settled: bool,
 }
 
 impl<S: Source, R: Deref<Target = S> + Send + Sync> Pages<R> {
@@ -42,6 +44,7 @@ impl<S: Source, R: Deref<Target = S> + Send + Sync> Pages<R> {
             lane: None,
             most,
             objects: FIRST_PAGE.min(most.objects),
+            is_settled: false,
         }
     }
 
@@ -65,6 +68,7 @@ impl<S: Source, R: Deref<Target = S> + Send + Sync> Pages<R> {
         let mut tries = self.policy.tries(self.doing);
         let mut budget = Budget {
             objects: self.objects,
+            goes_on: self.is_settled,
             ..self.most
         };
         loop {
@@ -93,7 +97,8 @@ impl<S: Source, R: Deref<Target = S> + Send + Sync> Pages<R> {
         }
         let each = (page.bytes / page.keys.len()).max(1);
         let fitting = u32::try_from(self.most.bytes / each).unwrap_or(u32::MAX);
-        let most = self.most.objects.min(self.objects.saturating_mul(4));
-        self.objects = fitting.clamp(1, most.max(1));
+        let wanted = fitting.clamp(1, self.most.objects.max(1));
+        self.objects = wanted.min(self.objects.saturating_mul(4));
+        self.is_settled = self.objects == wanted;
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct Pace {
     objects: u32,
     growth: u32,
     bytes_per_object: Option<usize>,
+    /// True if the page after the next will be about as large.
+    pub is_settled: bool,
 }
 
 impl Pace {
@@ -52,9 +54,9 @@ impl Pace {
         most: u32,
         total: Option<u64>,
     ) -> Self {
-        // Reading and writing take about as long as each other, but not at every page: a lane alone evens that out with one
-        // page more, several lanes even each other out.
-        let ahead = if workers <= 1 { 2 } else { 1 };
+        // Reading and writing take about as long as each other, but not at every page: a lane alone evens that out with
+        // pages of its own (one waits, one comes, one is asked for behind it), several lanes even each other out.
+        let ahead = if workers <= 1 { 3 } else { 1 };
         let pages = workers.max(1) * (footprint + ahead - 1);
         let bytes = (in_flight(tuning) / pages).clamp(64 << 10, PAGE_BYTES);
         let least = match total {
@@ -71,6 +73,7 @@ impl Pace {
             objects: FIRST_PAGE.min(most),
             growth: GROWTH,
             bytes_per_object: None,
+            is_settled: false,
         }
     }
 
@@ -83,10 +86,7 @@ impl Pace {
     }
 
     pub fn budget(&self) -> Budget {
-        Budget {
-            objects: self.objects,
-            bytes: self.bytes,
-        }
+        Budget::of(self.objects, self.bytes)
     }
 
     /// Adapts to what a page turned out to hold.
@@ -110,10 +110,9 @@ impl Pace {
             1
         };
         // A page that shrank after an error grows back step by step.
-        self.objects = fitting
-            .max(floor)
-            .min(self.most)
-            .min(self.objects.saturating_mul(self.growth));
+        let wanted = fitting.max(floor).min(self.most);
+        self.objects = wanted.min(self.objects.saturating_mul(self.growth));
+        self.is_settled = self.objects == wanted;
     }
 
     /// The bytes that the next page may have; 0 before the first one was seen.
@@ -125,6 +124,7 @@ impl Pace {
     pub fn halve(&mut self) -> bool {
         let was = self.objects;
         self.growth = 2;
+        self.is_settled = false;
         self.objects = (self.objects / 2).max(1);
         was > 1
     }
@@ -155,6 +155,11 @@ impl Brake {
             bytes_per_second: tuning.bytes_per_second,
             free_at: Mutex::new(Instant::now()),
         }
+    }
+
+    /// True if no rate was chosen.
+    pub fn is_off(&self) -> bool {
+        self.objects_per_second.is_none() && self.bytes_per_second.is_none()
     }
 
     /// How long to wait before going on after a page, so that the rates hold on average.

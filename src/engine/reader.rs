@@ -16,7 +16,7 @@ use super::stop;
 use crate::error::{Error, Kind, Reaction, Result};
 use crate::event::Event;
 use crate::job::{Cursor, Lane};
-use crate::pipe::{Page, Sink, Source};
+use crate::pipe::{Budget, Page, Sink, Source};
 
 /// A request that fails alike this often, while others do not, holds the reason itself.
 const ALIKE_TRIES: u32 = 3;
@@ -58,7 +58,9 @@ async fn read_all<S: Source, K: Sink>(
     let (mut cursor, mut pace) = (lane.cursor.clone(), shared.learned_pace());
     // A place first, then the page: no more are held than there are places.
     while let Ok(place) = give.reserve().await {
-        let read = read_and_cut(shared, &mut lane, &cursor, &mut pace).await;
+        // The page behind this one may be on its way, too, if there is a place for it.
+        let goes_on = give.capacity() > 0 && pace.is_settled && shared.brake.is_off();
+        let read = read_and_cut(shared, &mut lane, &cursor, (&mut pace, goes_on)).await;
         let is_end = read.as_ref().map_or(true, |page| page.is_last);
         if let Ok(page) = &read {
             cursor = page.end.clone();
@@ -74,7 +76,7 @@ async fn read_and_cut<S: Source, K: Sink>(
     shared: &Shared<S, K>,
     lane: &mut Lane,
     cursor: &Cursor,
-    pace: &mut Pace,
+    pace: (&mut Pace, bool),
 ) -> Result<Page> {
     let page = read(shared, lane, cursor, pace).await?;
     if !page.is_last {
@@ -88,12 +90,16 @@ async fn read<S: Source, K: Sink>(
     shared: &Shared<S, K>,
     lane: &Lane,
     cursor: &Cursor,
-    pace: &mut Pace,
+    (pace, goes_on): (&mut Pace, bool),
 ) -> Result<Page> {
     let mut tries = shared.context.policy.tries("read a page");
     let mut alike = Alike::default();
     let page = loop {
-        let error = match shared.source.fetch(lane, cursor, pace.budget()).await {
+        let budget = Budget {
+            goes_on,
+            ..pace.budget()
+        };
+        let error = match shared.source.fetch(lane, cursor, budget).await {
             Ok(page) => break page,
             Err(error) => error,
         };

@@ -111,6 +111,7 @@ impl Source for IdSource {
         let budget = at_once.map_or(budget, |keys| Budget {
             objects: budget.objects.max(keys),
             bytes: usize::MAX,
+            ..budget
         });
         let page = self.objects.fetch(lane, cursor, budget).await?;
         // Of whole objects, the next page is to be as large as these are.

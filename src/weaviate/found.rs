@@ -5,6 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::protobuf::{Add, Fields, Wire, malformed};
+use super::trail::Extent;
 use super::values::{has_doubtful_int, may_hold_doubtful_int, write_value};
 use crate::error::Result;
 use crate::model::{CollectionName, Key, ObjectId, Tenant, Times};
@@ -84,6 +85,35 @@ impl FoundPage {
             }
         }
         Ok(FoundPage { message, objects })
+    }
+
+    /// From the first to the last object; `None` if there is none.
+    pub fn extent(&self) -> Option<Extent> {
+        let (first, last) = self.objects.first().zip(self.objects.last())?;
+        Some(Extent {
+            first: first.key.id,
+            last: last.key.id,
+            count: self.objects.len(),
+        })
+    }
+
+    /// The extent of a reply that was not read yet; `None` also if it cannot be read.
+    pub fn extent_of(message: &[u8]) -> Option<Extent> {
+        let results = Fields::of(message).filter_map(|field| match field {
+            Ok((2, Wire::Bytes(result))) => Some(result),
+            _ => None,
+        });
+        let (mut ends, mut count) = (None, 0);
+        for result in results {
+            ends = Some((ends.map_or(result, |(first, _)| first), result));
+            count += 1;
+        }
+        let (first, last) = ends?;
+        Some(Extent {
+            first: id_in(first).ok()?,
+            last: id_in(last).ok()?,
+            count,
+        })
     }
 
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
@@ -167,16 +197,27 @@ pub(super) struct Scratch<'a> {
     json: String,
 }
 
+/// Properties and metadata of a SearchResult.
+fn parts_of(result: &[u8]) -> Result<(&[u8], &[u8])> {
+    let (mut properties, mut metadata) = (&[][..], &[][..]);
+    for field in Fields::of(result) {
+        match field? {
+            (1, Wire::Bytes(bytes)) => properties = bytes,
+            (2, Wire::Bytes(bytes)) => metadata = bytes,
+            _ => {}
+        }
+    }
+    Ok((properties, metadata))
+}
+
+fn id_in(result: &[u8]) -> Result<ObjectId> {
+    let (_, metadata) = parts_of(result)?;
+    read_metadata(metadata).map(|(id, _)| id)
+}
+
 impl FoundObject {
     fn parse(message: &Bytes, result: &[u8], tenant: &Tenant) -> Result<Self> {
-        let (mut properties, mut metadata) = (&[][..], &[][..]);
-        for field in Fields::of(result) {
-            match field? {
-                (1, Wire::Bytes(bytes)) => properties = bytes,
-                (2, Wire::Bytes(bytes)) => metadata = bytes,
-                _ => {}
-            }
-        }
+        let (properties, metadata) = parts_of(result)?;
         let (id, times) = read_metadata(metadata)?;
         Ok(FoundObject {
             key: Key {

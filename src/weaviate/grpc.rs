@@ -15,9 +15,12 @@ use crate::pipe::Buffers;
 mod exchange;
 mod line;
 mod network;
+mod pending;
 
+use exchange::Call;
 use line::Line;
 use network::Network;
+pub(super) use pending::{Next, Pending};
 
 /// The server's default, for those that do not tell theirs.
 const MESSAGE_LIMIT: u64 = 104_858_000;
@@ -108,29 +111,39 @@ impl Grpc {
         &self.address
     }
 
-    async fn call(
+    fn begin(&self, method: Method, message: Bytes, key: Option<String>) -> Pending {
+        let (http, line) = self.line(method).take();
+        let call = Call {
+            http,
+            line,
+            url: format!("{}{}", self.address, method.path()),
+            key,
+            limit: self.limit,
+            buffers: self.buffers.clone(),
+        };
+        Pending::start(self.network.thread(), call, message)
+    }
+
+    async fn finish(
         &self,
         method: Method,
-        message: Bytes,
-        key: Option<&str>,
-    ) -> Result<Bytes, Status> {
-        let line = match method.patience() {
-            Patience::Read => &self.reads,
-            Patience::Write => &self.writes,
-        };
-        let (http, number) = line.take();
-        let call = exchange::unary(
-            http,
-            format!("{}{}", self.address, method.path()),
-            key.map(str::to_owned),
-            message,
-            (self.limit, self.buffers.clone()),
-        );
-        self.network.run(call).await.inspect_err(|status| {
+        pending: Pending,
+        next: Option<Next>,
+    ) -> Result<(Bytes, Option<Pending>), Status> {
+        let line = pending.call().line;
+        let answer = pending.reply(self.network.thread(), next).await;
+        answer.inspect_err(|status| {
             if status.code() == Code::DeadlineExceeded {
-                line.replace(number);
+                self.line(method).replace(line);
             }
         })
+    }
+
+    fn line(&self, method: Method) -> &Line {
+        match method.patience() {
+            Patience::Read => &self.reads,
+            Patience::Write => &self.writes,
+        }
     }
 }
 
@@ -157,18 +170,48 @@ impl Client {
         }
     }
 
+    /// A page that may have been asked for before, and the one behind it, if `next` has one.
+    pub(super) async fn call_in_turn(
+        &self,
+        grpc: &Grpc,
+        message: Bytes,
+        (before, next): (Option<Pending>, Option<Next>),
+    ) -> Result<(Bytes, Option<Pending>)> {
+        let method = Method::Search;
+        let begin = || grpc.begin(method, message.clone(), self.key());
+        let pending = before.unwrap_or_else(begin);
+        match self.finish(grpc, method, (pending, message), next).await {
+            Ok(replies) => Ok(replies),
+            Err(status) => Err(self.believe(self.refusal(grpc, &status)).await),
+        }
+    }
+
     async fn call_with_key(
         &self,
         grpc: &Grpc,
         method: Method,
         message: Bytes,
     ) -> Result<Bytes, Status> {
-        let key = self.key();
-        let reply = grpc.call(method, message.clone(), key.as_deref()).await;
-        if reply.as_ref().is_err_and(is_unauthorised) && self.has_other_key(key.as_deref()) {
-            return grpc.call(method, message, self.key().as_deref()).await;
+        let pending = grpc.begin(method, message.clone(), self.key());
+        let replies = self.finish(grpc, method, (pending, message), None).await;
+        replies.map(|(reply, _)| reply)
+    }
+
+    /// Waits for the reply. A key that is refused is tried again once if there is another by now.
+    async fn finish(
+        &self,
+        grpc: &Grpc,
+        method: Method,
+        (pending, message): (Pending, Bytes),
+        next: Option<Next>,
+    ) -> Result<(Bytes, Option<Pending>), Status> {
+        let key = pending.call().key.clone();
+        let answer = grpc.finish(method, pending, next).await;
+        if answer.as_ref().is_err_and(is_unauthorised) && self.has_other_key(key.as_deref()) {
+            let again = grpc.begin(method, message, self.key());
+            return grpc.finish(method, again, None).await;
         }
-        reply
+        answer
     }
 
     /// Asks for the health of gRPC: whether it can be worked with, and if not, why.

@@ -32,6 +32,7 @@ mod sink;
 mod source;
 mod tenant_states;
 mod tenants;
+mod trail;
 mod values;
 
 pub use api::{Collection, Meta, TenantState, TenantStatus};

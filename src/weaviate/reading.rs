@@ -12,6 +12,7 @@ use super::client::Client;
 use super::found::{FoundPage, Parts, Scratch, Search};
 use super::grpc::{Grpc, Method};
 use super::listing::ListedPage;
+use super::trail::{Follow, Trail};
 use crate::error::Result;
 use crate::model::{CollectionName, Definition, Key, ObjectId, PropertyType, Tenant};
 use crate::pipe::{Visit, Walk};
@@ -115,13 +116,20 @@ impl Wish<'_> {
 
 impl Client {
     /// Reads a page by the plan.
-    pub(super) async fn read_page(&self, plan: ReadPlan, wish: &Wish<'_>) -> Result<ReadPage> {
+    pub(super) async fn read_page(
+        &self,
+        plan: ReadPlan,
+        wish: &Wish<'_>,
+        trail: &mut Trail,
+    ) -> Result<ReadPage> {
         let page = match (plan, self.grpc()) {
             (ReadPlan::Grpc, Some(grpc)) => {
-                ReadPage::of_found(self.find(grpc, wish, Parts::All).await?)
+                let found = self.find_in_turn(grpc, wish, Parts::All, trail);
+                ReadPage::of_found(found.await?)
             }
             (ReadPlan::KeysOverGrpc, Some(grpc)) => {
-                ReadPage::of_found(self.find(grpc, wish, Parts::Keys).await?)
+                let found = self.find_in_turn(grpc, wish, Parts::Keys, trail);
+                ReadPage::of_found(found.await?)
             }
             (ReadPlan::Joined, Some(grpc)) => {
                 let (listed, found) = tokio::join!(
@@ -151,6 +159,23 @@ impl Client {
             .call(grpc, Method::Search, wish.search(parts).message())
             .await?;
         FoundPage::parse(reply, wish.tenant)
+    }
+
+    /// Takes the page that was asked for already, if it is this one, and asks for the one behind it.
+    async fn find_in_turn(
+        &self,
+        grpc: &Grpc,
+        wish: &Wish<'_>,
+        parts: Parts,
+        trail: &mut Trail,
+    ) -> Result<FoundPage> {
+        let (before, follow) = trail.step(wish, parts);
+        let next = follow.clone().map(Follow::next);
+        let message = wish.search(parts).message();
+        let (reply, behind) = self.call_in_turn(grpc, message, (before, next)).await?;
+        let page = FoundPage::parse(reply, wish.tenant)?;
+        trail.keep(follow, &page, behind);
+        Ok(page)
     }
 
     pub(super) async fn list_page(

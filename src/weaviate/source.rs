@@ -8,10 +8,11 @@ mod unreadable;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::client::Client;
 use super::reading::{ReadPage, ReadPages, ReadPlan, Wish};
+use super::trail::Trail;
 use crate::error::{Error, Kind, Reaction, Result};
 use crate::job::{Bounds, Cursor, Intent, Lane, LaneId};
 use crate::model::{CollectionName, Key, ObjectId, Tenant};
@@ -28,8 +29,7 @@ pub struct CollectionSource {
     counted: HashMap<Tenant, u64>,
     /// The most objects that the server gives at once, as far as is known.
     cap: AtomicU32,
-    /// How far apart the ids of each lane's last page were, on average.
-    spacings: Mutex<HashMap<LaneId, u128>>,
+    trails: Mutex<HashMap<LaneId, Trail>>,
 }
 
 impl CollectionSource {
@@ -48,7 +48,7 @@ impl CollectionSource {
             plan,
             counted: HashMap::new(),
             cap: AtomicU32::new(u32::MAX),
-            spacings: Mutex::default(),
+            trails: Mutex::default(),
         }
     }
 
@@ -85,6 +85,18 @@ impl CollectionSource {
         limit: u32,
         plan: ReadPlan,
     ) -> Result<ReadPage> {
+        let mut trail = Trail::default();
+        self.list_in_turn(tenant, after, limit, (plan, &mut trail))
+            .await
+    }
+
+    async fn list_in_turn(
+        &self,
+        tenant: &Tenant,
+        after: Option<ObjectId>,
+        limit: u32,
+        (plan, trail): (ReadPlan, &mut Trail),
+    ) -> Result<ReadPage> {
         loop {
             let wish = Wish {
                 collection: &self.name,
@@ -92,7 +104,7 @@ impl CollectionSource {
                 after,
                 limit: limit.min(self.cap.load(Ordering::Relaxed)),
             };
-            match self.client.read_page(plan, &wish).await {
+            match self.client.read_page(plan, &wish, trail).await {
                 // The server's cap is not published: half as many, until it is met. A smaller page ends nothing.
                 Err(error)
                     if error.reaction() == Reaction::TooLarge
@@ -103,7 +115,7 @@ impl CollectionSource {
                 }
                 // What one protocol cannot give alone, the other may.
                 Err(error) if is_unreadable(&error) && wish.limit == 1 && plan.has_vectors() => {
-                    let other = self.client.read_page(ReadPlan::Rest, &wish).await;
+                    let other = self.client.read_page(ReadPlan::Rest, &wish, trail).await;
                     return other.map_err(|_| error);
                 }
                 page => return page,
@@ -111,8 +123,8 @@ impl CollectionSource {
         }
     }
 
-    fn spacings(&self) -> std::sync::MutexGuard<'_, HashMap<LaneId, u128>> {
-        self.spacings.lock().unwrap_or_else(PoisonError::into_inner)
+    fn trails(&self) -> MutexGuard<'_, HashMap<LaneId, Trail>> {
+        self.trails.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The tenants that a range touches, from the one to go on with: one that was read to the last id there can be is
@@ -137,7 +149,7 @@ impl CollectionSource {
         from: Option<&Key>,
         until: Option<&Key>,
         budget: Budget,
-        spacing: Option<u128>,
+        trail: &mut Trail,
     ) -> Result<Page> {
         let mut pages = Vec::new();
         let mut position = from.cloned();
@@ -152,8 +164,13 @@ impl CollectionSource {
                 let end = until
                     .filter(|until| until.tenant == *tenant)
                     .map(|until| until.id);
-                let limit = estimate(after, end, spacing).min(budget.objects - objects);
-                let listed = self.list(tenant, after, limit, self.plan).await;
+                let limit = trail.limit(tenant, after, end, budget.objects - objects);
+                if budget.goes_on {
+                    trail.go_on(end, budget.objects.min(self.cap.load(Ordering::Relaxed)));
+                }
+                let listed = self
+                    .list_in_turn(tenant, after, limit, (self.plan, &mut *trail))
+                    .await;
                 let mut page = match listed {
                     Ok(page) => page,
                     // What was read stays read; the next page meets the error again, if it lasts.
@@ -198,25 +215,6 @@ impl CollectionSource {
         }
         Ok(collect(pages, position, bytes, true))
     }
-}
-
-/// How many objects may lie in a range whose ids are so far apart, with some more, lest another page be needed for a few. What
-/// is read beyond the end of a lane is read in vain.
-fn estimate(after: Option<ObjectId>, until: Option<ObjectId>, spacing: Option<u128>) -> u32 {
-    let (Some(after), Some(until), Some(spacing)) = (after, until, spacing) else {
-        return u32::MAX;
-    };
-    let left = until.to_u128().saturating_sub(after.to_u128()) / spacing.max(1);
-    u32::try_from(left.saturating_add(left / 32).saturating_add(16)).unwrap_or(u32::MAX)
-}
-
-/// The average distance of the ids of a page, if they are all of one tenant.
-fn spacing(page: &Page) -> Option<u128> {
-    let (first, last) = page.keys.first().zip(page.keys.last())?;
-    let gaps = (page.keys.len() as u128)
-        .checked_sub(1)
-        .filter(|gaps| *gaps > 0)?;
-    (first.tenant == last.tenant).then(|| (last.id.to_u128() - first.id.to_u128()) / gaps)
 }
 
 /// The object may be to blame: it makes its page fail, or is larger than a message.
@@ -286,14 +284,15 @@ impl Source for CollectionSource {
 
     async fn fetch(&self, lane: &Lane, cursor: &Cursor, budget: Budget) -> Result<Page> {
         let (from, until) = range(lane, cursor)?;
-        let known = self.spacings().get(&lane.id).copied();
+        let mut trail = self.trails().remove(&lane.id).unwrap_or_default();
         let objects = budget.objects.max(1);
         let budget = Budget { objects, ..budget };
-        let page = self.page_after(from, until, budget, known).await?;
-        if let Some(spacing) = spacing(&page) {
-            self.spacings().insert(lane.id, spacing);
+        let page = self.page_after(from, until, budget, &mut trail).await;
+        if let Ok(page) = &page {
+            trail.saw(page);
         }
-        Ok(page)
+        self.trails().insert(lane.id, trail);
+        page
     }
 
     async fn again(&self, lane: &Lane, intent: &Intent, _: &[Key]) -> Result<Page> {
@@ -307,11 +306,8 @@ impl Source for CollectionSource {
         self.page_after(
             from,
             Some(end),
-            Budget {
-                objects: u32::MAX,
-                bytes: usize::MAX,
-            },
-            None,
+            Budget::of(u32::MAX, usize::MAX),
+            &mut Trail::default(),
         )
         .await
     }
@@ -326,71 +322,4 @@ impl Source for CollectionSource {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sandbox::{Sandbox, Settings};
-    use crate::weaviate::{IdSource, Role};
-
-    async fn sources() -> (Sandbox, Arc<Client>, impl Fn(ReadPlan) -> CollectionSource) {
-        let sandbox = Sandbox::start(Settings::default()).await.unwrap();
-        sandbox.store().fill("Article", 40, 8, 1);
-        let client = Client::new(&sandbox.connection(), Role::Source).unwrap();
-        let name = CollectionName::parse("Article").unwrap();
-        client.reach_grpc(None).await.unwrap();
-        client.confirm_grpc(&name, &Tenant::NONE).await.unwrap();
-        let client = Arc::new(client);
-        let shared = client.clone();
-        let source = move |plan| {
-            CollectionSource::new(shared.clone(), name.clone(), vec![Tenant::NONE], plan)
-        };
-        (sandbox, client, source)
-    }
-
-    #[tokio::test]
-    async fn fewer_keys_of_larger_objects_are_listed_at_once() {
-        let (_sandbox, client, source) = sources().await;
-        let keys = source(ReadPlan::KeysOverGrpc);
-        assert_eq!(keys.keys_at_once(), Some(10_000));
-        client.saw_objects(3, 3 * (256 << 10));
-        assert_eq!(keys.keys_at_once(), Some(256));
-        client.saw_objects(1, 1 << 30);
-        assert_eq!(keys.keys_at_once(), Some(100));
-        assert_eq!(source(ReadPlan::Rest).keys_at_once(), None);
-    }
-
-    #[tokio::test]
-    async fn a_page_of_ids_is_as_large_as_what_was_listed_for_them() {
-        let (_sandbox, _client, source) = sources().await;
-        let lane = Lane::alone(Bounds::ALL_KEYS);
-        let budget = Budget {
-            objects: 10,
-            bytes: usize::MAX,
-        };
-        let size = async |plan| {
-            let page = IdSource::new(source(plan))
-                .fetch(&lane, &lane.cursor, budget)
-                .await;
-            let page = page.unwrap();
-            assert_eq!(page.keys.len(), 10);
-            page.bytes
-        };
-        let keys = size(ReadPlan::KeysOverGrpc).await;
-        let objects = size(ReadPlan::PropertiesOverRest).await;
-        assert!(keys <= 10 * 64 && objects > 10 * 100, "{keys} {objects}");
-    }
-
-    #[test]
-    fn the_last_page_of_a_lane_is_asked_for_as_large_as_it_is_about() {
-        let id = |number: u128| Some(ObjectId::from_u128(number));
-        assert_eq!(estimate(id(1_000), id(101_000), Some(100)), 1_000 + 31 + 16);
-        assert_eq!(estimate(id(5), id(5), Some(100)), 16);
-        for unknown in [
-            estimate(None, id(9), Some(1)),
-            estimate(id(1), None, Some(1)),
-            estimate(id(1), id(9), None),
-            estimate(id(0), Some(ObjectId::MAX), Some(0)),
-        ] {
-            assert_eq!(unknown, u32::MAX);
-        }
-    }
-}
+mod tests;

@@ -93,10 +93,7 @@ async fn what_is_read_beyond_a_lane_does_not_make_its_objects_larger() {
     let client = Arc::new(client);
     for plan in [ReadPlan::Rest, ReadPlan::Joined, ReadPlan::Grpc] {
         let source = CollectionSource::new(client.clone(), name.clone(), vec![Tenant::NONE], plan);
-        let budget = Budget {
-            objects: 300,
-            bytes: usize::MAX,
-        };
+        let budget = Budget::of(300, usize::MAX);
         let all = Lane::alone(Bounds::ALL_KEYS);
         let all = source.fetch(&all, &Cursor::Start, budget).await.unwrap();
         let few = Lane::alone(Bounds::Keys {
@@ -139,14 +136,7 @@ async fn a_lane_comes_to_its_end_although_a_page_is_larger_than_its_budget() {
     for fetches in 1.. {
         assert!(fetches < 20, "the lane goes on and on");
         let page = source
-            .fetch(
-                &lane,
-                &lane.cursor,
-                Budget {
-                    objects: 50,
-                    bytes: 1,
-                },
-            )
+            .fetch(&lane, &lane.cursor, Budget::of(50, 1))
             .await
             .unwrap();
         keys.extend(page.keys);

@@ -353,10 +353,7 @@ async fn read_counted(sandbox: &Sandbox, counts: [u64; 2], page: u32) -> (usize,
     let plan = ReadPlan::Rest;
     let source = CollectionSource::new(Arc::new(client), name, tenants.to_vec(), plan)
         .counted(tenants.into_iter().zip(counts));
-    let budget = Budget {
-        objects: page,
-        bytes: usize::MAX,
-    };
+    let budget = Budget::of(page, usize::MAX);
     let before = sandbox.count("GET", "/v1/objects");
     let (mut lane, mut objects) = (Lane::alone(Bounds::ALL_KEYS), 0);
     loop {

@@ -153,15 +153,7 @@ fn a_damaged_frame_is_named_and_nothing_of_it_is_handed_out() {
         bounds: Bounds::Frames { from: 2, to: 5 },
         ..lane(0, 0)
     };
-    let before = now(source.fetch(
-        &lane,
-        &Cursor::Start,
-        Budget {
-            objects: 100,
-            bytes: 1 << 20,
-        },
-    ))
-    .unwrap();
+    let before = now(source.fetch(&lane, &Cursor::Start, Budget::of(100, 1 << 20))).unwrap();
     assert_eq!(before.keys.len(), 5);
     let error = now(source.fetch(&lane, &before.end, BUDGET)).err().unwrap();
     assert_eq!(error.kind(), Kind::Difference);

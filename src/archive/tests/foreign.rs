@@ -14,14 +14,7 @@ fn open(bytes: &[u8]) -> Result<Archive> {
 }
 
 fn ids(archive: &Archive) -> Vec<u128> {
-    let objects = read_all(
-        archive,
-        Budget {
-            objects: 2,
-            bytes: 1 << 20,
-        },
-    )
-    .unwrap();
+    let objects = read_all(archive, Budget::of(2, 1 << 20)).unwrap();
     objects
         .iter()
         .map(|object| object.key.id.to_u128())

@@ -18,10 +18,7 @@ use crate::model::{Definition, Key, ObjectId, Tenant, Times};
 use crate::pipe::{Budget, Page, Sink, Source, Vector, Visit, Walk};
 use crate::storage::{Local, Storage};
 
-pub(super) const BUDGET: Budget = Budget {
-    objects: 7,
-    bytes: 1 << 20,
-};
+pub(super) const BUDGET: Budget = Budget::of(7, 1 << 20);
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Object {

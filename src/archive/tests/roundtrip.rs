@@ -212,17 +212,7 @@ fn small_pages_share_a_frame_and_a_frame_is_read_in_many_pages() {
     );
     draft.seal(&[&receipt], &ending(), true).unwrap();
     let archive = Archive::open(&draft.publish().unwrap()).unwrap();
-    assert_eq!(
-        read_all(
-            &archive,
-            Budget {
-                objects: 1,
-                bytes: 1
-            }
-        )
-        .unwrap(),
-        objects
-    );
+    assert_eq!(read_all(&archive, Budget::of(1, 1)).unwrap(), objects);
 }
 
 #[test]
@@ -234,15 +224,7 @@ fn a_batch_under_way_is_read_again_and_another_one_is_not() {
         bounds: Bounds::Frames { from: 0, to: 8 },
         ..lane(0, 0)
     };
-    let first = now(source.fetch(
-        &whole,
-        &Cursor::Start,
-        Budget {
-            objects: 3,
-            bytes: 1 << 20,
-        },
-    ))
-    .unwrap();
+    let first = now(source.fetch(&whole, &Cursor::Start, Budget::of(3, 1 << 20))).unwrap();
     let whole = Lane {
         cursor: first.end.clone(),
         ..whole

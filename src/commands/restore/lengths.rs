@@ -26,14 +26,8 @@ pub(super) type Known = BTreeMap<Tenant, BTreeMap<String, usize>>;
 const LOOKED_AT: usize = 1_000;
 /// So many tenants are looked at together.
 const AT_ONCE: usize = 8;
-const LOOK: Budget = Budget {
-    objects: 50,
-    bytes: 1 << 20,
-};
-const PAGE: Budget = Budget {
-    objects: 1_000,
-    bytes: 4 << 20,
-};
+const LOOK: Budget = Budget::of(50, 1 << 20);
+const PAGE: Budget = Budget::of(1_000, 4 << 20);
 
 /// The lengths that were found, and how often. There may be very many tenants.
 #[derive(Clone, Debug, Default)]

@@ -18,10 +18,7 @@ use crate::pipe::{Budget, Source, Vector, Visit};
 /// So many keys are named.
 const NAMED: usize = 10;
 
-const PAGE: Budget = Budget {
-    objects: 1_000,
-    bytes: 4 << 20,
-};
+const PAGE: Budget = Budget::of(1_000, 4 << 20);
 
 /// Objects of one sort: how many, and the first few.
 #[derive(Clone, Debug, Default, PartialEq)]

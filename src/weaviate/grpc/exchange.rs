@@ -19,46 +19,57 @@ const PREFIX: usize = 5;
 /// connection was being closed; a longer one is not copied for that.
 const ONE_PIECE: usize = 64 << 10;
 
-/// Calls the method at `url`; `limit` is the longest message that may come back.
-pub(super) async fn unary(
-    http: reqwest::Client,
-    url: String,
-    key: Option<String>,
-    message: Bytes,
-    (limit, buffers): (usize, Buffers),
-) -> Result<Bytes, Status> {
-    let mut request = http
-        .post(url)
-        .header(CONTENT_TYPE, "application/grpc")
-        .header(TE, "trailers");
-    if let Some(key) = key {
-        let mut value = HeaderValue::from_str(&format!("Bearer {key}"))
-            .map_err(|_| Status::unauthenticated("the key holds characters that cannot be sent"))?;
-        value.set_sensitive(true);
-        request = request.header(AUTHORIZATION, value);
-    }
-    let response = request.body(framed(message)).send().await.map_err(lost)?;
-    let response: http::Response<Body> = response.into();
-    let (head, mut body) = response.into_parts();
-    // A refusal needs no message: its status is in the headers.
-    if let Some(refusal) = status_in(&head.headers).filter(|status| status.code() != Code::Ok) {
-        return Err(refusal);
-    }
-    if head.status != StatusCode::OK || !is_grpc(&head.headers) {
-        return Err(of_http(head.status));
-    }
-    let mut reply = Reply::new(limit, &buffers);
-    let mut trailers = HeaderMap::new();
-    while let Some(frame) = body.frame().await {
-        match frame.map_err(lost)?.into_data() {
-            Ok(data) => reply.add(&data)?,
-            Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
+/// How a method is called: all but the message.
+#[derive(Clone)]
+pub(super) struct Call {
+    pub http: reqwest::Client,
+    /// The number of the connection that it goes over.
+    pub line: u64,
+    pub url: String,
+    pub key: Option<String>,
+    /// The longest message that may come back.
+    pub limit: usize,
+    pub buffers: Buffers,
+}
+
+impl Call {
+    /// Sends a message and gathers the one that comes back.
+    pub async fn make(&self, message: Bytes) -> Result<Bytes, Status> {
+        let mut request = self
+            .http
+            .post(&self.url)
+            .header(CONTENT_TYPE, "application/grpc")
+            .header(TE, "trailers");
+        if let Some(key) = &self.key {
+            let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| {
+                Status::unauthenticated("the key holds characters that cannot be sent")
+            })?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
         }
-    }
-    match status_in(&trailers) {
-        Some(status) if status.code() == Code::Ok => reply.message(),
-        Some(refusal) => Err(refusal),
-        None => Err(Status::unavailable("the reply ended without a status")),
+        let response = request.body(framed(message)).send().await.map_err(lost)?;
+        let response: http::Response<Body> = response.into();
+        let (head, mut body) = response.into_parts();
+        // A refusal needs no message: its status is in the headers.
+        if let Some(refusal) = status_in(&head.headers).filter(|status| status.code() != Code::Ok) {
+            return Err(refusal);
+        }
+        if head.status != StatusCode::OK || !is_grpc(&head.headers) {
+            return Err(of_http(head.status));
+        }
+        let mut reply = Reply::new(self.limit, &self.buffers);
+        let mut trailers = HeaderMap::new();
+        while let Some(frame) = body.frame().await {
+            match frame.map_err(lost)?.into_data() {
+                Ok(data) => reply.add(&data)?,
+                Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
+            }
+        }
+        match status_in(&trailers) {
+            Some(status) if status.code() == Code::Ok => reply.message(),
+            Some(refusal) => Err(refusal),
+            None => Err(Status::unavailable("the reply ended without a status")),
+        }
     }
 }
 

@@ -9,14 +9,27 @@ use std::future::Future;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
-use tonic::Status;
 
 use crate::error::{IoContext, Result};
 
 /// Ends with its owner, and every call with it.
 pub(super) struct Network {
-    handle: Handle,
+    thread: Thread,
     _alive: oneshot::Sender<()>,
+}
+
+/// The thread, for whoever has something to run on it.
+#[derive(Clone)]
+pub(super) struct Thread(Handle);
+
+impl Thread {
+    /// Runs a call there; it ends with whoever holds it.
+    pub fn run<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = T> + Send + 'static,
+    ) -> AbortOnDropHandle<T> {
+        AbortOnDropHandle::new(self.0.spawn(call))
+    }
 }
 
 impl Network {
@@ -26,7 +39,7 @@ impl Network {
             .enable_all()
             .build()
             .doing(doing)?;
-        let handle = runtime.handle().clone();
+        let thread = Thread(runtime.handle().clone());
         let (alive, is_over) = oneshot::channel();
         std::thread::Builder::new()
             .name("network".to_owned())
@@ -37,19 +50,13 @@ impl Network {
             })
             .doing(doing)?;
         Ok(Network {
-            handle,
+            thread,
             _alive: alive,
         })
     }
 
-    /// Runs a call there; it ends with whoever waits for it.
-    pub async fn run<T: Send + 'static>(
-        &self,
-        call: impl Future<Output = std::result::Result<T, Status>> + Send + 'static,
-    ) -> std::result::Result<T, Status> {
-        AbortOnDropHandle::new(self.handle.spawn(call))
-            .await
-            .unwrap_or_else(|_| Err(Status::internal("a call ended by a defect of the program")))
+    pub fn thread(&self) -> &Thread {
+        &self.thread
     }
 }
 
@@ -63,19 +70,19 @@ mod tests {
     async fn calls_run_on_its_thread() {
         let network = Network::start().unwrap();
         let name = network
-            .run(async { Ok(std::thread::current().name().map(str::to_owned)) })
+            .thread()
+            .run(async { std::thread::current().name().map(str::to_owned) })
             .await;
         assert_eq!(name.unwrap().as_deref(), Some("network"));
     }
 
     #[tokio::test]
-    async fn a_call_ends_with_whoever_waits_for_it_and_all_end_with_the_network() {
+    async fn a_call_ends_with_whoever_holds_it_and_all_end_with_the_network() {
         let network = Network::start().unwrap();
         let (mut dropped, held) = oneshot::channel::<()>();
-        let mut call = Box::pin(network.run(async move {
+        let mut call = Box::pin(network.thread().run(async move {
             let _held = held;
             std::future::pending::<()>().await;
-            Ok(())
         }));
         let waited = tokio::time::timeout(Duration::from_millis(1), &mut call).await;
         assert!(waited.is_err());
@@ -83,7 +90,7 @@ mod tests {
         ended(&mut dropped).await;
 
         let (mut dropped, held) = oneshot::channel::<()>();
-        network.handle.spawn(async move {
+        let _call = network.thread().run(async move {
             let _held = held;
             std::future::pending::<()>().await;
         });

@@ -127,7 +127,7 @@ impl Scene {
     async fn read(&self, plan: ReadPlan) -> Shown {
         let page = self
             .client
-            .read_page(plan, &self.wish())
+            .read_page(plan, &self.wish(), &mut Trail::default())
             .await
             .expect("a page");
         shown(&page)

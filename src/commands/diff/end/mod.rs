@@ -29,10 +29,7 @@ use look::{look_archived, look_live};
 pub(super) use scope::Scope;
 
 /// Two pages of each end are held at once.
-pub(super) const PAGE: Budget = Budget {
-    objects: 1_000,
-    bytes: 4 << 20,
-};
+pub(super) const PAGE: Budget = Budget::of(1_000, 4 << 20);
 
 /// One end of a comparison.
 #[derive(Clone, Debug)]
