@@ -5,7 +5,6 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::protobuf::{Add, Fields, Wire, malformed};
-use super::trail::Extent;
 use super::values::{has_doubtful_int, may_hold_doubtful_int, write_value};
 use crate::error::Result;
 use crate::model::{CollectionName, Key, ObjectId, Tenant, Times};
@@ -59,6 +58,14 @@ impl Search<'_> {
         (100..=102).for_each(|field| message.add_bool(field, true));
         message.into()
     }
+}
+
+/// The ids of a page, as far as they tell where the next one begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    pub first: ObjectId,
+    pub last: ObjectId,
+    pub count: usize,
 }
 
 /// One reply, of one tenant.

@@ -169,10 +169,11 @@ impl Client {
         parts: Parts,
         trail: &mut Trail,
     ) -> Result<FoundPage> {
-        let (before, follow) = trail.step(wish, parts);
+        let search = wish.search(parts);
+        let (before, follow) = trail.step(&search);
         let next = follow.clone().map(Follow::next);
-        let message = wish.search(parts).message();
-        let (reply, behind) = self.call_in_turn(grpc, message, (before, next)).await?;
+        let turn = self.call_in_turn(grpc, search.message(), (before, next));
+        let (reply, behind) = turn.await?;
         let page = FoundPage::parse(reply, wish.tenant)?;
         trail.keep(follow, &page, behind);
         Ok(page)

@@ -3,9 +3,8 @@
 
 use bytes::Bytes;
 
-use super::found::{FoundPage, Parts, Search};
+use super::found::{Extent, FoundPage, Parts, Search};
 use super::grpc::{Next, Pending};
-use super::reading::Wish;
 use crate::model::{CollectionName, ObjectId, Tenant};
 use crate::pipe::Page;
 
@@ -39,23 +38,6 @@ struct Onward {
     most: u32,
 }
 
-/// The ids of a page, as far as they tell where the next one begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Extent {
-    pub first: ObjectId,
-    pub last: ObjectId,
-    pub count: usize,
-}
-
-impl Extent {
-    /// The average distance of its ids.
-    fn spacing(&self) -> Option<u128> {
-        let gaps = (self.count as u128).checked_sub(1).filter(|gaps| *gaps > 0);
-        let span = self.last.to_u128().checked_sub(self.first.to_u128());
-        Some(span? / gaps?)
-    }
-}
-
 impl Trail {
     /// How many objects to ask for after an id, at most so many: as many as were asked for already, or about as many as are
     /// left in the range.
@@ -78,15 +60,17 @@ impl Trail {
         self.onward = Some(Onward { until, most });
     }
 
-    /// The page of this wish, if it was asked for already, and how to ask for the one behind it.
-    pub fn step(&mut self, wish: &Wish<'_>, parts: Parts) -> (Option<Pending>, Option<Follow>) {
+    /// The page of this search, if it was asked for already, and how to ask for the one behind it.
+    pub fn step(&mut self, search: &Search<'_>) -> (Option<Pending>, Option<Follow>) {
         let ahead = self.ahead.take();
-        let ahead = ahead.filter(|ahead| ahead.is_after(wish.tenant, wish.after));
+        let ahead = ahead.filter(|ahead| ahead.is_after(search.tenant, search.after));
         let follow = self.onward.take().map(|onward| Follow {
-            collection: wish.collection.clone(),
-            tenant: wish.tenant.clone(),
-            parts,
-            asked: ahead.as_ref().map_or(wish.limit, |ahead| ahead.place.limit),
+            collection: search.collection.clone(),
+            tenant: search.tenant.clone(),
+            parts: search.parts,
+            asked: ahead
+                .as_ref()
+                .map_or(search.limit, |ahead| ahead.place.limit),
             onward,
         });
         (ahead.map(|ahead| ahead.reply), follow)
@@ -115,7 +99,7 @@ impl Trail {
                 last: last.id,
                 count: page.keys.len(),
             };
-            extent.spacing()
+            spacing(&extent)
         });
         self.spacing = spacing.or(self.spacing);
     }
@@ -155,7 +139,7 @@ impl Follow {
             return None;
         }
         let after = extent.last;
-        let limit = estimate(Some(after), until, extent.spacing()).min(most);
+        let limit = estimate(Some(after), until, spacing(extent)).min(most);
         Some(Place { after, limit })
     }
 
@@ -169,6 +153,13 @@ impl Follow {
         };
         search.message()
     }
+}
+
+/// The average distance of the ids of a page.
+fn spacing(extent: &Extent) -> Option<u128> {
+    let gaps = (extent.count as u128).checked_sub(1)?;
+    let span = extent.last.to_u128().checked_sub(extent.first.to_u128())?;
+    span.checked_div(gaps)
 }
 
 /// How many objects may lie in a range whose ids are so far apart, with some more, lest another page be needed for a few. What

@@ -46,6 +46,13 @@ pub fn impatient() -> Policy {
     }
 }
 
+/// A folder, and a session whose jobs are kept in it.
+pub fn desk() -> (tempfile::TempDir, Session) {
+    let folder = tempfile::tempdir().unwrap();
+    let session = session(&folder.path().join("state"));
+    (folder, session)
+}
+
 pub fn session(state: &Path) -> Session {
     session_told(state, Arc::new(Silent))
 }

@@ -7,7 +7,9 @@ use elysiactl::model::Definition;
 use elysiactl::sandbox::{Sandbox, Settings};
 use serde_json::{Value, json};
 
-use crate::common::{self, backup_request, restore_request, sandbox_with, session, unavailable};
+use crate::common::{
+    self, backup_request, desk, restore_request, sandbox_with, session, unavailable,
+};
 
 /// Restores the sample collection as `Copy` into a server of that version, the definition asked to be otherwise.
 async fn reshaped(
@@ -15,8 +17,7 @@ async fn reshaped(
     settings: Settings,
 ) -> (Result<Outcome, Error>, Sandbox, tempfile::TempDir) {
     let source = sandbox_with("Article", 60).await;
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let mut saved = backup_request(&source.connection(), "Article", &folder.path().join("out"));
     saved.format = Format::Jsonl;
     let archive = backup(&session, &saved).await.unwrap().archive.unwrap();
@@ -113,8 +114,7 @@ async fn what_an_older_server_lacks_is_refused_before_anything_is_written_unless
     let quantized = json!({"class": "Kind", "vectorizer": "none", "vectorIndexType": "hnsw",
         "vectorIndexConfig": {"rq": {"enabled": true, "bits": 8}}});
     source.store().create(&quantized).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let saved = backup_request(&source.connection(), "Kind", &folder.path().join("out"));
     let archive = backup(&session, &saved).await.unwrap().archive.unwrap();
     let target = Sandbox::start(Settings {

@@ -8,7 +8,7 @@ use elysiactl::weaviate::{Client, Connection, Role, Transport};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::common::{backup_request, post, restore_request, session};
+use crate::common::{backup_request, desk, post, restore_request};
 
 const LAYOUTS: [(Format, Codec); 4] = [
     (Format::Json, Codec::None),
@@ -213,8 +213,7 @@ async fn comes_back_over(
         format.name(),
         codec.name()
     );
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let mut request = backup_request(&server, "Kind", &folder.path().join("out"));
     (request.format, request.codec) = (format, codec);
     let store = sandbox.store();

@@ -15,7 +15,7 @@ mod vectors;
 
 use std::sync::Arc;
 
-use common::{backup_request, restore_request, sandbox_with, session};
+use common::{backup_request, desk, restore_request, sandbox_with, session};
 use elysiactl::archive::Format;
 use elysiactl::commands::{backup, restore, verify};
 use elysiactl::format::Codec;
@@ -50,8 +50,7 @@ async fn a_collection_comes_back_equal_in_every_format_and_compression() {
         (Format::Jsonl, Codec::None),
         (Format::Jsonl, Codec::Gzip),
     ] {
-        let folder = tempfile::tempdir().unwrap();
-        let session = session(&folder.path().join("state"));
+        let (folder, session) = desk();
         let mut request = backup_request(&connection, "Article", &folder.path().join("backups"));
         (request.format, request.codec) = (format, codec);
         let saved = backup(&session, &request).await.unwrap();

@@ -6,14 +6,13 @@ use elysiactl::sandbox::sample_id;
 use elysiactl::sandbox::{Fault, Rule, When};
 use serde_json::json;
 
-use crate::common::{backup_request, restore_request, sandbox_with, session};
+use crate::common::{backup_request, desk, restore_request, sandbox_with};
 use crate::kinds::{plain, sandbox_of};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_definition_alone_can_be_saved_and_data_can_be_left_out() {
     let sandbox = sandbox_with("Article", 50).await;
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let mut request = backup_request(&sandbox.connection(), "Article", &folder.path().join("out"));
     let full = backup(&session, &request).await.unwrap().archive.unwrap();
     request.with_data = false;
@@ -40,8 +39,7 @@ async fn the_definition_alone_can_be_saved_and_data_can_be_left_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn vectors_can_be_left_out() {
     let sandbox = sandbox_with("Article", 50).await;
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let mut request = backup_request(&sandbox.connection(), "Article", &folder.path().join("out"));
     request.with_vectors = false;
     let archive = backup(&session, &request).await.unwrap().archive.unwrap();
@@ -60,8 +58,7 @@ async fn vectors_can_be_left_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_merge_overwrites_what_has_the_same_id_and_leaves_the_rest() {
     let sandbox = sandbox_with("Article", 50).await;
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let request = backup_request(&sandbox.connection(), "Article", &folder.path().join("out"));
     let archive = backup(&session, &request).await.unwrap().archive.unwrap();
     let then = sandbox.store().dump("Article");
@@ -103,8 +100,7 @@ async fn a_collection_that_refers_to_itself_is_refused_by_name_and_nothing_is_wr
     definition["properties"] = json!([
         {"name": "title", "dataType": ["text"]}, {"name": "next", "dataType": ["Kind"]}]);
     let sandbox = sandbox_of(&(definition, objects)).await;
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let request = backup_request(&sandbox.connection(), "Kind", &folder.path().join("out"));
     let archive = backup(&session, &request).await.unwrap().archive.unwrap();
     let asked = restore_request(&sandbox.connection(), &archive, Some("Copy"));

@@ -10,7 +10,7 @@ use elysiactl::sandbox::{
 };
 use serde_json::json;
 
-use crate::common::{backup_request, clear_request, rest, restore_request, session};
+use crate::common::{backup_request, clear_request, desk, rest, restore_request};
 
 const NAME: &str = "Kind";
 
@@ -62,8 +62,7 @@ async fn without_sight_of_all_tenants_nothing_is_saved_cleared_or_restored_as_if
     let all = Sandbox::start_with(Settings::default(), three_tenants())
         .await
         .unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let whole = backup_request(&rest(&all), NAME, &folder.path().join("whole"));
     let archive = backup(&session, &whole).await.unwrap().archive.unwrap();
     for readable in [&[][..], &["amber", "blue"]] {
@@ -85,8 +84,7 @@ async fn without_sight_of_all_tenants_nothing_is_saved_cleared_or_restored_as_if
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tenants_that_the_key_may_see_can_be_chosen() {
     let sandbox = seen_by(&["amber", "blue"], &three_tenants()).await;
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let mut request = backup_request(&rest(&sandbox), NAME, &folder.path().join("out"));
     (request.tenants, request.verify) = (vec!["*".into()], true);
     let saved = backup(&session, &request).await.unwrap();
@@ -102,8 +100,7 @@ async fn a_comparison_says_that_there_may_be_tenants_it_cannot_see() {
         .await
         .unwrap();
     let sandbox = seen_by(&["amber", "blue"], all.store()).await;
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let end = |sandbox: &Sandbox| End::Collection {
         connection: Box::new(rest(sandbox)),
         name: CollectionName::parse(NAME).unwrap(),
@@ -134,8 +131,7 @@ async fn aliases_that_the_key_may_not_read_are_said_to_be_missing() {
     store.fill(NAME, 30, 4, 1);
     store.add_alias("News", NAME);
     let sandbox = Sandbox::start_with(settings, store).await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let request = backup_request(&rest(&sandbox), NAME, &folder.path().join("out"));
     let saved = backup(&session, &request).await.unwrap();
     assert_eq!((saved.exit_code, saved.tally.accepted), (3, 30));
@@ -170,8 +166,7 @@ async fn a_key_that_may_not_read_objects_changes_nothing() {
     let sandbox = Sandbox::start_with(Settings::default(), store)
         .await
         .unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let request = backup_request(&rest(&sandbox), NAME, &folder.path().join("out"));
     let archive = backup(&session, &request).await.unwrap().archive.unwrap();
     forbid_reading(&sandbox);
@@ -203,8 +198,7 @@ async fn a_restore_that_may_not_make_so_many_tenants_leaves_nothing_behind() {
     let sandbox = Sandbox::start_with(settings, three_tenants())
         .await
         .unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let request = backup_request(&rest(&sandbox), NAME, &folder.path().join("out"));
     let archive = backup(&session, &request).await.unwrap().archive.unwrap();
     let back = restore_request(&rest(&sandbox), &archive, Some("Copy"));

@@ -12,7 +12,7 @@ use elysiactl::weaviate::{Client, CollectionSource, ReadPlan, Role};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::common::{self, backup_request, post, restore_request, session, unavailable};
+use crate::common::{self, backup_request, desk, post, restore_request, session, unavailable};
 
 /// `count` tenants `t000`, `t001`, … of three objects each; every third is inactive, and all from the thirtieth on.
 async fn with_tenants(count: usize) -> Sandbox {
@@ -50,8 +50,7 @@ fn owed(session: &Session) -> usize {
 async fn inactive_tenants_are_woken_eight_at_a_time_put_back_and_come_back_inactive() {
     let sandbox = with_tenants(50).await;
     let before = sandbox.store().tenants("Kind");
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let mut request = backup_request(&common::rest(&sandbox), "Kind", &folder.path().join("out"));
     let refused = backup(&session, &request).await.unwrap_err();
     assert_eq!(refused.kind(), Kind::SourceRefused);
@@ -210,8 +209,7 @@ async fn offloaded_tenants_are_listed_and_the_rest_is_saved_and_restored() {
     sandbox
         .store()
         .set_activity("Kind", "t001", Activity::Frozen);
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let mut request = backup_request(&common::rest(&sandbox), "Kind", &folder.path().join("out"));
     request.inactive = Inactive::Wake;
     let saved = backup(&session, &request).await.unwrap();
@@ -257,8 +255,7 @@ async fn offloaded_tenants_are_listed_and_the_rest_is_saved_and_restored() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tenants_are_chosen_by_name_and_pattern_on_both_ways() {
     let sandbox = with_tenants(30).await;
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let mut request = backup_request(&common::rest(&sandbox), "Kind", &folder.path().join("out"));
     (request.inactive, request.tenants) = (Inactive::Wake, vec!["t01*".into(), "t002".into()]);
     let saved = backup(&session, &request).await.unwrap();
@@ -381,8 +378,7 @@ async fn a_tenant_that_shows_as_many_as_were_counted_is_not_asked_for_its_end() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_merge_onto_inactive_tenants_is_refused_by_name_before_anything_is_written() {
     let sandbox = with_tenants(6).await;
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let mut request = backup_request(&common::rest(&sandbox), "Kind", &folder.path().join("out"));
     request.inactive = Inactive::Wake;
     let archive = backup(&session, &request).await.unwrap().archive.unwrap();

@@ -8,7 +8,7 @@ use elysiactl::sandbox::{Sandbox, Settings};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::common::{backup_request, post, restore_request, sandbox_with, session};
+use crate::common::{backup_request, desk, post, restore_request, sandbox_with};
 
 fn document(folder: &Path, schema: Value, objects: Vec<Value>) -> PathBuf {
     let path = folder.join("document.json");
@@ -24,8 +24,7 @@ fn id(number: u128) -> Uuid {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn vectors_can_be_left_out_on_the_way_back() {
     let sandbox = sandbox_with("Article", 150).await;
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let request = backup_request(&sandbox.connection(), "Article", &folder.path().join("out"));
     let archive = backup(&session, &request).await.unwrap().archive.unwrap();
     let mut back = restore_request(&sandbox.connection(), &archive, Some("Copy"));
@@ -45,8 +44,7 @@ async fn vectors_can_be_left_out_on_the_way_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn vectors_of_another_length_are_named_and_only_their_objects_are_left_out() {
     let sandbox = Sandbox::start(Settings::default()).await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let objects = (0..250).map(|number| {
         let vector = if number % 100 == 7 {
             vec![1, 2]
@@ -91,8 +89,7 @@ fn of_tenants(lengths: &[(&str, usize)], first: u128) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_tenant_has_an_index_of_its_own_and_may_have_vectors_of_another_length() {
     let sandbox = Sandbox::start(Settings::default()).await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let schema =
         json!({"class": "Mixed", "vectorizer": "none", "multiTenancyConfig": {"enabled": true}});
     let objects = of_tenants(&[("a", 3), ("b", 4), ("a", 3), ("b", 4), ("b", 2)], 0);
@@ -110,8 +107,7 @@ async fn every_tenant_has_an_index_of_its_own_and_may_have_vectors_of_another_le
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn objects_merged_into_a_collection_have_to_fit_the_vectors_that_are_there() {
     let sandbox = Sandbox::start(Settings::default()).await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let schema =
         json!({"class": "There", "vectorizer": "none", "multiTenancyConfig": {"enabled": true}});
     let there = of_tenants(&[("a", 3), ("b", 4)], 0);
@@ -152,8 +148,7 @@ async fn objects_merged_into_a_collection_have_to_fit_the_vectors_that_are_there
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_vector_whose_index_was_dropped_is_left_out_and_said_so() {
     let sandbox = Sandbox::start(Settings::default()).await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let schema = json!({"class": "Dropped", "vectorConfig": {
         "kept": {"vectorizer": {"none": {}}, "vectorIndexType": "hnsw"},
         "gone": {"vectorizer": {"none": {}}, "vectorIndexType": "none"}}});
@@ -196,8 +191,7 @@ async fn objects_without_vectors_are_asked_about_where_a_module_would_compute_th
     let (address, body) = (sandbox.addr(), schema.to_string());
     let reply = tokio::task::spawn_blocking(move || post(address, "/v1/schema", &body));
     assert!(reply.await.unwrap().starts_with("HTTP/1.1 200"));
-    let folder = tempfile::tempdir().unwrap();
-    let session = session(&folder.path().join("state"));
+    let (folder, session) = desk();
     let objects = (0..30).map(|number| match number % 3 {
         0 => json!({"id": id(number)}),
         _ => json!({"id": id(number), "vector": [1, 2]}),

@@ -94,18 +94,23 @@ mod tests {
         (grpc, pending)
     }
 
+    /// Fails after a while.
+    async fn until(is_so: impl Fn() -> bool) {
+        let waited = async {
+            while !is_so() {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        };
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(60), waited);
+        waited.await.expect("it never came");
+    }
+
     #[tokio::test]
     async fn word_of_how_to_go_on_counts_before_the_reply_and_after_it() {
         let sandbox = Sandbox::start(Settings::default()).await.unwrap();
         sandbox.store().fill("Article", 3, 2, 1);
         let (grpc, late) = begin(&sandbox).await;
-        let done = async {
-            while !late.answer.is_finished() {
-                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            }
-        };
-        let done = tokio::time::timeout(std::time::Duration::from_secs(60), done);
-        done.await.expect("a reply");
+        until(|| late.answer.is_finished()).await;
         let (_, behind) = late
             .reply(grpc.network.thread(), once_more())
             .await
@@ -115,13 +120,16 @@ mod tests {
         assert!(second.is_ok(), "{second:?}");
 
         let stall = Rule::grpc("Search", When::Nth(1..=1), Fault::Stall(None));
-        sandbox.faults().add(stall);
+        let stall = sandbox.faults().add(stall);
         let (grpc, early) = begin(&sandbox).await;
-        let mut reply = std::pin::pin!(early.reply(grpc.network.thread(), once_more()));
-        let waited = tokio::time::timeout(std::time::Duration::from_millis(1), &mut reply).await;
-        assert!(waited.is_err(), "it is stalled");
-        sandbox.faults().release();
-        let (_, behind) = reply.await.unwrap();
+        let release = async {
+            until(|| sandbox.faults().struck(stall) == 1).await;
+            sandbox.faults().release();
+        };
+        // The word is left first: these are polled in turn.
+        let reply = early.reply(grpc.network.thread(), once_more());
+        let (reply, ()) = tokio::join!(biased; reply, release);
+        let (_, behind) = reply.unwrap();
         let (_, last) = behind
             .unwrap()
             .reply(grpc.network.thread(), None)
