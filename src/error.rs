@@ -67,6 +67,8 @@ impl Kind {
 pub enum Reaction {
     /// Trying again is of no use.
     Permanent,
+    /// As permanent, with these rights; there may be another way that needs fewer.
+    Forbidden,
     /// Trying again may help, not before `after` if the server named a delay.
     Transient {
         /// The delay that the server asked for (`Retry-After`).

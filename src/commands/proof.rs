@@ -2,7 +2,7 @@
 
 use super::kept::Kept;
 use super::remake::{Remake, create, still_there};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Reaction, Result};
 use crate::journal::Obligation;
 use crate::model::{CollectionName, Definition};
 use crate::weaviate::{
@@ -19,27 +19,50 @@ impl Remake {
         let name = CollectionName::parse(&format!("{SCRATCH}{}", self.folder.id()))?;
         let owed = match self.owed_scratch(&name)? {
             // From an earlier try: whatever bears the name is ours.
-            Some(owed) => owed,
+            Some(owed) => {
+                self.delete_scratch(&name).await?;
+                owed
+            }
             None => self.claim_scratch(&name).await?,
         };
-        self.delete_scratch(&name).await?;
         let wanted = with_name(&kept.definition, &name)?;
         let compared = self.try_scratch(&kept, &wanted).await;
         if compared.as_ref().is_err_and(Error::is_transient) {
             // The server may still carry out what it did not answer: the next try drops that first.
             return compared;
         }
-        self.delete_scratch(&name).await?;
+        self.delete_what_was_made(&name).await?;
         self.folder.discharge(&owed)?;
-        compared.map_err(|error| {
-            error
-                .within(format!(
-                    "this server would not make `{}` again as it is",
-                    self.name
-                ))
-                .with_kept("nothing was deleted")
-                .with_hint("pass --method by-id to delete the objects only")
-        })
+        compared.map_err(|error| self.unproven(error))
+    }
+
+    /// Who may not create it need not be allowed to delete it.
+    async fn delete_what_was_made(&self, name: &CollectionName) -> Result<()> {
+        match self.delete_scratch(name).await {
+            Err(error) if error.reaction() == Reaction::Forbidden => {
+                match self.client.collection(name).await? {
+                    Collection::Missing => Ok(()),
+                    _ => Err(error),
+                }
+            }
+            deleted => deleted,
+        }
+    }
+
+    fn unproven(&self, error: Error) -> Error {
+        error
+            .within(format!(
+                "this server would not make `{}` again as it is",
+                self.name
+            ))
+            .with_kept("nothing was deleted")
+            .with_hint("pass --method by-id to delete the objects only")
+    }
+
+    /// True if a scratch collection may be left.
+    pub fn owes_scratch(&self) -> Result<bool> {
+        let is_it = |owed: &Obligation| matches!(owed, Obligation::ScratchCollection { .. });
+        Ok(self.folder.obligations()?.iter().any(is_it))
     }
 
     /// The definition must read back equal, and the tenants be taken: there may be fewer allowed than there are.

@@ -255,6 +255,7 @@ impl Client {
                 Kind::Unauthorised,
                 format!("{address} does not allow this: {said}"),
             )
+            .with_reaction(Reaction::Forbidden)
             .with_hint("the key needs more permissions; README lists them per command"),
             Code::ResourceExhausted if !status.details().is_empty() => {
                 refused("has reached a usage limit")
@@ -341,7 +342,7 @@ mod tests {
             (
                 Status::permission_denied("x"),
                 Kind::Unauthorised,
-                Reaction::Permanent,
+                Reaction::Forbidden,
             ),
             (
                 Status::resource_exhausted(

@@ -20,7 +20,7 @@ use super::remake::{self, Remake};
 use super::session::{Claimed, Outcome, Session, Unfinished, grouped};
 use super::target::{self, Found};
 use crate::engine::{Facts, Verb};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Reaction, Result};
 use crate::event::{Event, Plan};
 use crate::job::{Identity, Job, JobKind, Spec, Summary};
 use crate::journal::{JobFolder, State};

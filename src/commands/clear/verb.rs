@@ -64,8 +64,14 @@ impl Clear<'_> {
 
     /// Objects are deleted by id instead, unless it was asked for otherwise or some could not be reached.
     fn without_proof(&self, error: Error) -> Result<Facts> {
-        let is_about_the_definition =
-            matches!(error.kind(), Kind::Incompatible | Kind::TargetRefused);
+        let is_about_the_definition = match error.kind() {
+            Kind::Incompatible | Kind::TargetRefused => true,
+            // A key for this collection alone may not make another one.
+            Kind::Unauthorised if error.reaction() == Reaction::Forbidden => {
+                !self.remake.owes_scratch()?
+            }
+            _ => false,
+        };
         if error.is_transient()
             || !is_about_the_definition
             || self.request.method != ClearMethod::Auto

@@ -32,6 +32,7 @@ impl Client {
             401 => Error::new(Kind::Unauthorised, message("does not accept the credentials"))
                 .with_hint("pass a valid key with --api-key-file or WEAVIATE_API_KEY"),
             403 => Error::new(Kind::Unauthorised, message("does not allow this"))
+                .with_reaction(Reaction::Forbidden)
                 .with_hint("the key needs more permissions; README lists them per command"),
             300..=399 => Error::new(self.role().refused(), message("redirects elsewhere"))
                 .with_hint("pass the final address with --url; redirects are not followed, they could carry the key away"),
