@@ -200,9 +200,10 @@ async fn verify(run: &Run, args: &VerifyArgs) -> Result<Done> {
     for warning in &verdict.warnings {
         run.screen.event(&Event::Warning(warning));
     }
-    let (word, code) = match verdict.is_whole {
-        true => ("whole", ExitCode::DONE),
-        false => ("not shown to be whole", ExitCode::INCOMPLETE),
+    let (word, code) = match (verdict.is_whole, verdict.lost) {
+        (true, _) => ("whole", ExitCode::DONE),
+        (false, 0) => ("not shown to be whole", ExitCode::INCOMPLETE),
+        (false, _) => ("not whole", ExitCode::DIFFERENCE),
     };
     let fields = [
         ("archive".to_owned(), args.file.clone()),
