@@ -263,6 +263,13 @@ impl Definition {
             .unwrap_or(false))
     }
 
+    /// On how many nodes each shard is meant to be.
+    pub fn replicas(&self) -> Result<usize> {
+        let value = self.value()?;
+        let factor = value.pointer("/replicationConfig/factor");
+        Ok(factor.and_then(|factor| factor.as_u64()).unwrap_or(1) as usize)
+    }
+
     /// True if its objects expire.
     pub fn has_ttl(&self) -> Result<bool> {
         let value = self.value()?;

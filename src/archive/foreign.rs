@@ -146,7 +146,10 @@ fn take_member(text: &mut Text, name: &str, found: &mut Found) -> Result<()> {
             if name == "object_count" {
                 found.stated_count = value.parse().ok();
             }
-            if matches!(name, "tenants" | "aliases" | "notes" | "definition_at_end") {
+            if matches!(
+                name,
+                "tenants" | "aliases" | "notes" | "lost" | "definition_at_end"
+            ) {
                 let value = serde_json::from_str(&value)
                     .map_err(|cause| not_json(cause, text.position()))?;
                 found.others.insert(name.to_owned(), value);

@@ -125,6 +125,11 @@ impl Archive {
         !matches!(self.0.layout, Layout::Foreign)
     }
 
+    /// Objects that were in the collection before the backup began and are not in the archive, as it says itself.
+    pub fn lost(&self) -> u64 {
+        self.trailer().map_or(0, |trailer| trailer.lost)
+    }
+
     /// What a user should know before relying on it.
     pub fn warnings(&self) -> Vec<String> {
         let foreign = "the document was written by another program and has no integrity: damage to it cannot be noticed";
@@ -132,8 +137,8 @@ impl Archive {
         foreign.into_iter().chain(self.0.doubt.clone()).collect()
     }
 
-    /// Why a document that another program wrote is not shown to be whole: it says that it has another number of objects,
-    /// or some of them are of another collection.
+    /// Why it is not whole, or not shown to be: objects were lost while it was made; or another program wrote it, and it says
+    /// that it has another number of objects, or some of them are of another collection.
     pub fn doubt(&self) -> Option<&str> {
         self.0.doubt.as_deref()
     }
@@ -237,9 +242,9 @@ fn ours(
     seal: [u8; 32],
     bytes: u64,
 ) -> Opened {
-    let object_count = match &layout {
-        Layout::Document(trailer) | Layout::Folder(trailer) => trailer.object_count,
-        Layout::Foreign => 0,
+    let (object_count, lost) = match &layout {
+        Layout::Document(trailer) | Layout::Folder(trailer) => (trailer.object_count, trailer.lost),
+        Layout::Foreign => (0, 0),
     };
     Opened {
         storage,
@@ -250,7 +255,9 @@ fn ours(
         hash: blake3::Hash::from_bytes(seal).to_hex().to_string(),
         object_count,
         bytes,
-        doubt: None,
+        doubt: (lost > 0).then(|| {
+            format!("the archive is not whole: {lost} objects that the collection held before the backup began are not in it")
+        }),
         buffers: Buffers::default(),
         has_strangers: false,
     }

@@ -124,6 +124,8 @@ fn ending(header: &Header, members: &Value) -> Result<Ending> {
             .map(|value| Definition::parse(value.to_string()))
             .transpose()?,
         notes: read(members, "notes")?,
+        // Nobody knows whether its editor has found them.
+        lost: read(members, "lost")?,
         is_edited: true,
     })
 }

@@ -35,6 +35,8 @@ pub struct Ending {
     pub definition_at_end: Option<Definition>,
     /// Sentences about what is missing or changed meanwhile.
     pub notes: Vec<String>,
+    /// Objects that the collection held before the backup began and that are not in the archive.
+    pub lost: u64,
     /// Somebody may have changed the objects since they were read from a server: what they are like is not told.
     pub is_edited: bool,
 }
@@ -56,6 +58,9 @@ pub struct Trailer {
     /// Sentences about what is missing or changed meanwhile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Objects that were in the collection before the backup began and are not in the archive; older archives do not tell.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub lost: u64,
     /// What can be checked.
     pub integrity: Integrity,
 }
@@ -73,6 +78,10 @@ pub struct Integrity {
     pub tenants: Vec<TenantEntry>,
     /// The frames of a document or the parts of a folder, in order.
     pub frames: Vec<Frame>,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Count and digest of a tenant.
@@ -201,6 +210,7 @@ impl Trailer {
             aliases: ending.aliases.clone(),
             definition_at_end: ending.definition_at_end.clone(),
             notes: ending.notes.clone(),
+            lost: ending.lost,
             integrity: Integrity {
                 version: 1,
                 rejected: 0,
@@ -259,6 +269,21 @@ pub(crate) fn seal(head: &[&[u8]], frames: &[Frame], contents: &[u8]) -> [u8; 32
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn losses_are_a_member_of_archives_that_have_some() {
+        let losing = Ending {
+            lost: 7,
+            ..Ending::default()
+        };
+        for (ending, lost) in [(Ending::default(), 0), (losing, 7)] {
+            let trailer = Trailer::of(&Tallies::default(), Vec::new(), &ending, true);
+            let text = format!("{{{}}}", trailer.members().unwrap());
+            assert_eq!(text.contains(r#""lost":7"#), lost == 7, "{text}");
+            assert_eq!(text.contains("lost"), lost == 7, "{text}");
+            assert_eq!(Trailer::parse(&text).unwrap().lost, lost);
+        }
+    }
 
     #[test]
     fn an_archive_of_before_vectors_were_told_is_read() {

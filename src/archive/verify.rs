@@ -24,8 +24,10 @@ pub struct Verdict {
     pub tenants: Vec<TenantTally>,
     /// What could not be checked.
     pub warnings: Vec<String>,
-    /// False if a document that another program wrote says that it has another number of objects.
+    /// False if objects were lost while it was made, or if another program wrote it and says that it has another number.
     pub is_whole: bool,
+    /// Objects that were lost while it was made, as it says itself.
+    pub lost: u64,
 }
 
 /// Reads all of the archive at `path`. Damage of any single byte is an error of kind `Difference` (or
@@ -90,6 +92,7 @@ impl Archive {
             tenants: tallies.sorted(),
             warnings,
             is_whole: self.doubt().is_none(),
+            lost: self.lost(),
         }
     }
 

@@ -4,6 +4,7 @@ mod backup;
 mod census;
 mod clear;
 mod collections;
+mod degraded;
 mod demo;
 mod diff;
 mod estimate;

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::degraded;
 use super::session::Session;
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::event::Plan;
 use crate::model::{CollectionName, Definition, Tenant, matches_glob};
-use crate::weaviate::{Client, Collection, Meta, Transport};
+use crate::weaviate::{Client, Collection, Incarnation, Meta, Transport};
 
 /// The oldest server that is known to be understood.
 const OLDEST: (u32, u32) = (1, 27);
@@ -172,6 +174,42 @@ async fn look_for(
         )
         .with_hint("`elysiactl col ls` lists the collections of a server")),
     }
+}
+
+/// Which life of the collection this is, once all of it is at hand. What that waits for is said at once.
+pub(super) async fn look_at(
+    session: &Session,
+    client: &Client,
+    name: &CollectionName,
+    definition: &Definition,
+) -> Result<Incarnation> {
+    let policy = session.context().policy;
+    let mut tries = policy.tries("look at the collection");
+    let mut is_said = false;
+    loop {
+        match Incarnation::of(client, name, definition).await {
+            Ok(seen) => {
+                degraded::tell(session, client);
+                return Ok(seen);
+            }
+            Err(error) => {
+                if error.is_transient() && !is_said {
+                    say_awaited(session, &error);
+                    is_said = true;
+                }
+                tries.pause(error).await?;
+            }
+        }
+    }
+}
+
+fn say_awaited(session: &Session, error: &Error) {
+    let most = session.policy.patience.map(|patience| {
+        let seconds = Duration::from_secs(patience.as_secs().max(1));
+        format!(", at most {}", humantime::format_duration(seconds))
+    });
+    let most = most.unwrap_or_default();
+    session.warn(&format!("{error}; this is waited for{most} (--retry-for)"));
 }
 
 /// The tenants that patterns choose among `names`; one that chooses none is refused.

@@ -36,7 +36,7 @@ pub(super) fn define(
     tenancy(&mut out, sent, purpose)?;
     out.insert(
         "replicationConfig".into(),
-        replication(&sent["replicationConfig"])?,
+        replication(&sent["replicationConfig"], settings)?,
     );
     time_to_live(&mut out, sent, settings)?;
     out.insert("class".into(), name.into());
@@ -159,18 +159,19 @@ fn sharding(given: &Value) -> Value {
     })
 }
 
-fn replication(given: &Value) -> Result<Value, Reply> {
-    let factor = given["factor"].as_i64().unwrap_or(1);
-    if factor > 1 {
+fn replication(given: &Value, settings: &Settings) -> Result<Value, Reply> {
+    let factor = given["factor"].as_i64().unwrap_or(1).max(1);
+    let nodes = 1 + settings.lost_nodes;
+    if factor > nodes as i64 {
         let text = format!(
-            "could not find enough weaviate nodes for replication: 1 available, {factor} requested"
+            "could not find enough weaviate nodes for replication: {nodes} available, {factor} requested"
         );
         return Err(Reply::schema_error(format!("init sharding state: {text}")));
     }
     let strategy = given["deletionStrategy"]
         .as_str()
         .unwrap_or("TimeBasedResolution");
-    Ok(json!({"factor": 1, "asyncEnabled": false, "deletionStrategy": strategy}))
+    Ok(json!({"factor": factor, "asyncEnabled": false, "deletionStrategy": strategy}))
 }
 
 fn time_to_live(

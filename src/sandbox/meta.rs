@@ -122,9 +122,15 @@ fn shards(class: &Class) -> Vec<Value> {
         .collect()
 }
 
-pub(super) fn statistics() -> Answer {
+/// A node that is away is not listed; the others still know that it is a member.
+pub(super) fn statistics(call: &Call<'_>) -> Answer {
+    let members = (1..=1 + call.settings.lost_nodes).map(|number| format!("node{number}"));
+    let known: Vec<Value> = members.map(|id| json!({"id": id, "suffrage": 0})).collect();
+    let node = json!({
+        "name": "node1", "status": "HEALTHY", "ready": true, "raft": {"latestConfiguration": known},
+    });
     Ok(Reply::ok(
-        &json!({"statistics": [{"name": "node1", "status": "HEALTHY", "ready": true}], "synchronized": true}),
+        &json!({"statistics": [node], "synchronized": true}),
     ))
 }
 

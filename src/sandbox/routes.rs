@@ -97,7 +97,7 @@ impl Service {
             (_, ["graphql", _]) => graphql::batch(call),
             (_, ["nodes"]) => meta::nodes(call, None),
             (_, ["nodes", class]) => meta::nodes(call, Some(class)),
-            (_, ["cluster", _]) => meta::statistics(),
+            (_, ["cluster", _]) => meta::statistics(call),
             (_, ["backups", name]) => meta::no_backups("backend", name),
             (_, ["backups", name, _]) => meta::no_backups("provider", name),
             (_, ["export", _]) => meta::no_export(),

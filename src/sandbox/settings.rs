@@ -40,6 +40,8 @@ pub struct Settings {
     pub hides_aliases: bool,
     /// Whether the node that holds the shards is away, as another node tells it.
     pub is_node_away: bool,
+    /// Other nodes of the cluster, all of them away; each holds a replica of what is replicated so far.
+    pub lost_nodes: usize,
     /// Whether writes create missing classes and properties.
     pub auto_schema: bool,
     /// The largest page, and the most objects that one batch delete removes.
@@ -79,6 +81,7 @@ impl Default for Settings {
             readable_tenants: None,
             hides_aliases: false,
             is_node_away: false,
+            lost_nodes: 0,
             auto_schema: true,
             query_maximum_results: 10_000,
             query_defaults_limit: 10,

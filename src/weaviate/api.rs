@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::client::{Client, Patience, Reply};
+use super::replicas::Shard;
 use crate::error::{Error, Reaction, Result};
 use crate::model::{CollectionName, Definition, ObjectId, Tenant};
 
@@ -188,24 +189,11 @@ impl Client {
     }
 
     /// The names of a collection's shards, sorted: random at each creation. Fails, as what may pass, if one lies on no node
-    /// that is there: the server leaves its objects out of pages and counts without a word (1.40).
-    pub async fn shards(&self, name: &CollectionName) -> Result<Vec<String>> {
-        #[derive(Deserialize)]
-        struct Shard {
-            name: String,
-            status: Option<String>,
-        }
+    /// that is there, or on fewer than the `replicas` that it should have and that is not allowed.
+    pub async fn shards(&self, name: &CollectionName, replicas: usize) -> Result<Vec<String>> {
         let reply = self.get(&format!("schema/{name}/shards")).await?;
         let shards: Vec<Shard> = self.parse("list shards", &reply)?;
-        let is_away = |shard: &&Shard| shard.status.as_deref().unwrap_or_default().is_empty();
-        if let Some(away) = shards.iter().find(is_away) {
-            let message = format!(
-                "shard `{}` of `{name}` is on no node that {} reaches: its objects would be missing",
-                away.name,
-                self.address()
-            );
-            return Err(Error::transient(message).with_hint("bring back the node that holds it"));
-        }
+        self.check_shards(name, &shards, replicas).await?;
         let mut names: Vec<String> = shards.into_iter().map(|shard| shard.name).collect();
         names.sort();
         Ok(names)

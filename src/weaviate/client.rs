@@ -17,6 +17,7 @@ use super::connection::{Connection, Transport};
 use super::count::Ways;
 use super::grpc::{Grpc, Method as GrpcMethod};
 use super::one_server::Shown;
+use super::replicas::Replicas;
 use crate::error::{Error, Kind, Reaction, Result};
 use crate::model::{CollectionName, Tenant};
 use reply::{parse_http_date, parse_retry_after};
@@ -71,6 +72,7 @@ pub struct Client {
     /// True once a call went well: there is a Weaviate at this address.
     is_met: AtomicBool,
     pub(super) ways: Ways,
+    pub(super) replicas: Replicas,
     /// False at first, and after each failure that may pass.
     pub(super) is_known_ready: AtomicBool,
     /// A little more than the last reply, in bytes.
@@ -111,6 +113,7 @@ impl Client {
             grpc: OnceLock::new(),
             is_grpc_tried: AtomicBool::new(false),
             ways: Ways::default(),
+            replicas: Replicas::default(),
             is_confirmed: AtomicBool::new(false),
             is_met: AtomicBool::new(false),
             is_known_ready: AtomicBool::new(false),
@@ -123,6 +126,11 @@ impl Client {
     /// The address, for people.
     pub fn address(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
+    }
+
+    /// True if it goes on though replicas are away.
+    pub(super) fn allows_degraded(&self) -> bool {
+        self.connection.allow_degraded
     }
 
     /// Which end of the job this is.

@@ -54,6 +54,8 @@ pub struct Connection {
     pub read_timeout: Duration,
     /// Without a byte of the reply to a write.
     pub write_timeout: Duration,
+    /// Goes on though a collection has fewer replicas at hand than it should have; see [`super::Client::degraded`].
+    pub allow_degraded: bool,
 }
 
 impl Connection {
@@ -73,6 +75,7 @@ impl Connection {
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(90),
+            allow_degraded: false,
         }
     }
 

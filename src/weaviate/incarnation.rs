@@ -17,16 +17,18 @@ pub struct Incarnation {
 }
 
 impl Incarnation {
-    /// Of a collection that is there now.
+    /// Of a collection that is there now. Fails, as what may pass, if a part of it is on a node that is away.
     pub async fn of(
         client: &Client,
         name: &CollectionName,
         definition: &Definition,
     ) -> Result<Self> {
+        let replicas = definition.replicas()?;
         if definition.has_tenants()? {
+            client.check_nodes(name, replicas).await?;
             return Ok(Incarnation { shards: Vec::new() });
         }
-        match client.shards(name).await {
+        match client.shards(name, replicas).await {
             Ok(shards) => Ok(Incarnation { shards }),
             // A key may not be allowed to list shards.
             Err(error) if error.kind() == Kind::Unauthorised => {

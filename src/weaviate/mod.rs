@@ -23,6 +23,7 @@ mod protobuf;
 mod quantization;
 mod reading;
 mod ready;
+mod replicas;
 mod request;
 mod request_grpc;
 mod request_rest;

@@ -314,3 +314,29 @@ fn parts_without_a_receipt_are_removed_and_missing_ones_are_noticed() {
         .unwrap();
     assert_eq!(error.kind(), Kind::Mismatch);
 }
+
+#[test]
+fn an_archive_that_lacks_objects_is_not_whole_and_stays_so_when_it_is_sealed_anew() {
+    for (format, codec) in BOTH {
+        let memory = Memory::default();
+        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        let draft = draft(storage.clone(), format, codec);
+        let sink = draft.create(SinkOptions::default()).unwrap();
+        let receipts = write_all(&sink, &objects(30), 4);
+        let losing = Ending {
+            lost: 7,
+            ..ending()
+        };
+        draft.seal(&refs(&receipts), &losing, true).unwrap();
+        let path = draft.publish().unwrap();
+        let name = path.to_str().unwrap();
+        for _ in 0..2 {
+            let archive = Archive::open_in(storage.clone(), name).unwrap();
+            assert!(archive.doubt().unwrap().contains("7 objects"));
+            let verdict = archive.verify().unwrap();
+            assert_eq!((verdict.is_whole, verdict.lost), (false, 7));
+            assert!(verdict.warnings[0].contains("7 objects"));
+            now(super::super::reseal::reseal_in(storage.clone(), name)).unwrap();
+        }
+    }
+}

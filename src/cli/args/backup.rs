@@ -101,9 +101,6 @@ pub struct BackupArgs {
     /// Size of a part in a folder archive
     #[arg(long, value_name = "SIZE", default_value = "8MB", value_parser = values::size)]
     pub part_size: u64,
-    /// Go on though nodes are unhealthy
-    #[arg(long)]
-    pub allow_degraded: bool,
     /// Stop at the first collection that fails
     #[arg(long)]
     pub fail_fast: bool,

@@ -30,6 +30,9 @@ pub struct TuningArgs {
     /// After a signal, wait so long for what is in flight
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = values::duration)]
     pub grace: Duration,
+    /// Go on though nodes are away, as long as each shard has a replica left; ends with 3 then
+    #[arg(long)]
+    pub allow_degraded: bool,
 }
 
 impl TuningArgs {

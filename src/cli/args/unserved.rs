@@ -11,13 +11,7 @@ use crate::error::{Error, Kind, Result};
 const FLAGS: [(&[&str], &[&str]); 3] = [
     (
         &["col", "backup"],
-        &[
-            "with_references",
-            "filter",
-            "properties",
-            "keep_last",
-            "allow_degraded",
-        ],
+        &["with_references", "filter", "properties", "keep_last"],
     ),
     (
         &["col", "restore"],

@@ -40,7 +40,8 @@ pub(super) async fn run(run: &Run, command: &ColCommand) -> Result<Done> {
 }
 
 async fn backup(run: &Run, args: &BackupArgs) -> Result<Done> {
-    let connection = run.connect(Purpose::Read)?.connection;
+    let mut connection = run.connect(Purpose::Read)?.connection;
+    connection.allow_degraded = args.tuning.allow_degraded;
     let mut session = run.session(&args.tuning, &args.resume)?;
     session.resume_within = args.resume_within;
     let names = choose(&session, &connection, args).await?;
@@ -148,7 +149,8 @@ async fn choose(
 }
 
 async fn clear(run: &Run, args: &ClearArgs) -> Result<Done> {
-    let connected = run.connect(Purpose::Destroy)?;
+    let mut connected = run.connect(Purpose::Destroy)?;
+    connected.connection.allow_degraded = args.tuning.allow_degraded;
     let session = run.session(&args.tuning, &args.resume)?;
     let request = ClearRequest {
         connection: connected.connection.clone(),
@@ -198,9 +200,10 @@ async fn verify(run: &Run, args: &VerifyArgs) -> Result<Done> {
     for warning in &verdict.warnings {
         run.screen.event(&Event::Warning(warning));
     }
-    let (word, code) = match verdict.is_whole {
-        true => ("whole", ExitCode::DONE),
-        false => ("not shown to be whole", ExitCode::INCOMPLETE),
+    let (word, code) = match (verdict.is_whole, verdict.lost) {
+        (true, _) => ("whole", ExitCode::DONE),
+        (false, 0) => ("not shown to be whole", ExitCode::INCOMPLETE),
+        (false, _) => ("not whole", ExitCode::DIFFERENCE),
     };
     let fields = [
         ("archive".to_owned(), args.file.clone()),
@@ -270,7 +273,9 @@ async fn create(run: &Run, args: &CreateArgs) -> Result<Done> {
 }
 
 async fn remove(run: &Run, args: &RmArgs) -> Result<Done> {
-    let connected = run.connect(Purpose::Destroy)?;
+    let mut connected = run.connect(Purpose::Destroy)?;
+    // The definition goes from all nodes, and with it what they hold, as soon as they are back.
+    connected.connection.allow_degraded = true;
     // There is nothing to choose: a removal that was cut short is gone on with.
     let session = Session {
         unfinished: Unfinished::Resume,

@@ -46,6 +46,7 @@ pub(super) fn connect(
             connect_timeout: found.connect_timeout,
             read_timeout: found.read_timeout,
             write_timeout: found.write_timeout,
+            allow_degraded: false,
         },
         origin: settings.url.origin.to_string(),
         is_default: settings.url.origin == Origin::Default,

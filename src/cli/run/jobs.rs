@@ -106,9 +106,9 @@ async fn resume(run: &Run, args: &JobsResumeArgs) -> Result<Done> {
         },
     )?;
     let id = commands::find_job(&session.state, &args.id)?;
-    let connected = connect(run, &session.state, &id)?;
-    let connection = &connected.connection;
-    commands::resume_job(&session, &id, connection)
+    let mut connection = connect(run, &session.state, &id)?.connection;
+    connection.allow_degraded = args.tuning.allow_degraded;
+    commands::resume_job(&session, &id, &connection)
         .await
         .map(Done::from)
 }

@@ -14,11 +14,12 @@ use crate::error::{Error, IoContext, Kind, Result};
 use crate::model::CollectionName;
 
 pub(super) async fn run(run: &Run, args: &RestoreArgs) -> Result<Done> {
-    let connected = run.connect(if args.merge {
+    let mut connected = run.connect(if args.merge {
         Purpose::Destroy
     } else {
         Purpose::Write
     })?;
+    connected.connection.allow_degraded = args.tuning.allow_degraded;
     let session = run.session(&args.tuning, &args.resume)?;
     let mut all = Several::default();
     for file in &args.files {

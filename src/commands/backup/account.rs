@@ -12,6 +12,7 @@ impl Backup<'_> {
         let name = &self.request.collection;
         let found = target::find(self.session, &self.client, name).await?;
         let now = Incarnation::of(&self.client, name, &found.definition).await?;
+        degraded::keep(self.session, &self.client, &self.folder)?;
         let source = self.seen.filled_source(&self.client, name);
         let policy = self.session.context().policy;
         if !is_same_life(&policy, &self.state, &self.client, &now, &source).await? {

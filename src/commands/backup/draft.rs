@@ -101,6 +101,7 @@ impl Backup<'_> {
             aliases: aliases(job)?,
             definition_at_end: definition,
             notes: notes(job, census),
+            lost: census.map_or(0, |census| census.lost),
             is_edited: false,
         })
     }

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::census::{self, Census};
+use super::degraded;
 use super::estimate::{self, Cost, Spelling};
 use super::facts::{SERVER_TIME, began, fact, fact_number, resumed};
 use super::owed;

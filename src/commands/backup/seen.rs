@@ -39,11 +39,7 @@ impl Seen {
     ) -> Result<Self> {
         let policy = session.context().policy;
         let name = &request.collection;
-        let incarnation = policy
-            .run("look at the collection", || {
-                Incarnation::of(client, name, &found.definition)
-            })
-            .await?;
+        let incarnation = target::look_at(session, client, name, &found.definition).await?;
         let tenants = match found.definition.has_tenants()? {
             true => {
                 target::check_sight(session, client, name, &request.tenants).await?;

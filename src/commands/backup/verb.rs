@@ -102,6 +102,7 @@ impl Verb for Backup<'_> {
     }
 
     async fn ends(&self, job: &Job) -> Result<(Waking, ArchiveSink)> {
+        degraded::keep(self.session, &self.client, &self.folder)?;
         let tenants = if self.request.with_data {
             self.seen.chosen.clone()
         } else {
@@ -145,6 +146,7 @@ impl Verb for Backup<'_> {
             (0, false) => 3,
             _ => 13,
         };
+        let exit_code = exit_code.max(degraded::note(&self.folder, &mut notes)?);
         let is_due = verification::is_wanted(&self.folder.state()?);
         let found = verification::tell(job, is_due, &mut notes)?;
         Ok(Summary {

@@ -13,6 +13,7 @@ mod verb;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::degraded;
 use super::estimate::{self, Cost};
 use super::facts::{SERVER_TIME, began, fact_number};
 use super::kept::{self, Kept};

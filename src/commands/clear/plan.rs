@@ -38,11 +38,7 @@ pub async fn plan_clear(session: &Session, request: &ClearRequest) -> Result<Cle
     check_tenants(request, &tenants)?;
     let (incarnation, counts) = match &found.is_there {
         true => (
-            policy
-                .run("look at the collection", || {
-                    Incarnation::of(&client, name, &found.definition)
-                })
-                .await?,
+            target::look_at(session, &client, name, &found.definition).await?,
             count(session, &client, request, &found, &tenants).await?,
         ),
         false => (Incarnation { shards: Vec::new() }, Vec::new()),

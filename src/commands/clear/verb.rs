@@ -106,6 +106,7 @@ impl Clear<'_> {
         if self.is_by_id(job) && !self.remake.has_the_old_shards().await? {
             return Err(another_life(&self.request, &self.state));
         }
+        degraded::keep(self.session, &self.client, &self.folder)?;
         let left = self.client.count_in(name, &self.live(job).await?).await?;
         let mut facts = Facts::from([
             ("stuck".into(), "0".into()),
@@ -169,6 +170,7 @@ impl Verb for Clear<'_> {
         if self.is_by_id(job) && !self.remake.has_the_old_shards().await? {
             return Err(another_life(&self.request, &self.state));
         }
+        degraded::keep(self.session, &self.client, &self.folder)?;
         let eraser = CollectionEraser::new(self.client.clone(), self.request.collection.clone());
         let source = self.source(job, self.read_plan);
         let source = source.counted(self.counts.iter().cloned());
@@ -206,6 +208,7 @@ impl Verb for Clear<'_> {
             ));
             exit_code = 3;
         }
+        exit_code = exit_code.max(degraded::note(&self.folder, &mut notes)?);
         let mut tally = job.tally;
         if !self.is_by_id(job) {
             tally.accepted = self.state.total.unwrap_or(0);

@@ -14,6 +14,8 @@ mod reading;
 mod sort;
 mod words;
 
+use std::collections::BTreeSet;
+
 use super::session::{Session, grouped};
 use crate::archive::Archive;
 use crate::error::{Error, Kind, Result};
@@ -118,6 +120,14 @@ async fn compare(
     ends.one.check_same_life(session).await?;
     ends.two.check_same_life(session).await?;
     check_digests(&found)?;
+    let replicas = [&ends.one, &ends.two]
+        .into_iter()
+        .filter_map(Seen::degraded);
+    let replicas = replicas.map(|why| format!("every replica: {why}"));
+    // Both ends may be one collection.
+    found
+        .left_out
+        .extend(replicas.collect::<BTreeSet<String>>());
     if wanted.is_change_told && found.counts.unreadable == 0 {
         for (seen, read) in [(&ends.one, &found.one), (&ends.two, &found.two)] {
             found.notes.extend(seen.changes(session, read).await?);

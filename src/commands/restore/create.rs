@@ -15,6 +15,7 @@ impl Restore<'_> {
             Collection::Alias(_) | Collection::Missing => self.create().await?,
         };
         let incarnation = Incarnation::of(&self.client, &self.name, &made).await?;
+        degraded::keep(self.session, &self.client, &self.folder)?;
         if !self.request.merge {
             self.folder
                 .save_obligation(&Obligation::CreatedCollection {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
+use super::degraded;
 use super::facts::{fact, fact_number};
 use super::session::{self, Claimed, Outcome, Session, Unfinished, grouped};
 use super::target;

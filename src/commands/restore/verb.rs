@@ -96,6 +96,7 @@ impl Restore<'_> {
     /// The last look: still the same collection, and as many objects as were accepted.
     async fn take_stock(&self, job: &Job) -> Result<Facts> {
         self.sink(job)?.check_incarnation().await?;
+        degraded::keep(self.session, &self.client, &self.folder)?;
         let after = self.count_all(&self.definition).await?;
         self.folder.update_state(|state| {
             state.extra.insert("count".into(), after.to_string());
@@ -295,6 +296,7 @@ impl Verb for Restore<'_> {
             notes.push(left_out);
             exit_code = exit_code.max(3);
         }
+        exit_code = exit_code.max(degraded::note(&self.folder, &mut notes)?);
         // 13 is the largest that a summary can have.
         let is_due = self.is_to_be_verified()?;
         exit_code = exit_code.max(verification::tell(job, is_due, &mut notes)?);

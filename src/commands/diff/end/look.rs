@@ -9,8 +9,7 @@ pub(super) async fn look_live(
 ) -> Result<Seen> {
     let found = target::find_to_move(session, &client, name).await?;
     let policy = session.context().policy;
-    let look = || Incarnation::of(&client, name, &found.definition);
-    let incarnation = policy.run("look at the collection", look).await?;
+    let incarnation = target::look_at(session, &client, name, &found.definition).await?;
     let states = match found.definition.has_tenants()? {
         true => Some(policy.run("list tenants", || client.tenants(name)).await?),
         false => None,

@@ -85,7 +85,12 @@ impl Seen {
     pub async fn look(session: &Session, end: &End, role: Role) -> Result<Self> {
         match end {
             End::Collection { connection, name } => {
-                let client = Arc::new(Client::new(connection, role)?);
+                let connection = Connection {
+                    // One replica is enough to compare, and is said to be one.
+                    allow_degraded: true,
+                    ..Connection::clone(connection)
+                };
+                let client = Arc::new(Client::new(&connection, role)?);
                 look_live(session, client, name).await
             }
             End::Archive(path) => {
@@ -107,6 +112,14 @@ impl Seen {
         match &self.holds {
             Holds::Live(_) => true,
             Holds::Archived(archive) => archive.is_ours(),
+        }
+    }
+
+    /// Why not every replica of it was at hand.
+    pub fn degraded(&self) -> Option<&str> {
+        match &self.holds {
+            Holds::Live(live) => live.client.degraded(),
+            Holds::Archived(_) => None,
         }
     }
 
@@ -183,8 +196,7 @@ impl Seen {
         let found = policy.run("look for the collection", look).await?;
         let is_same = match &found {
             Collection::Found(definition) => {
-                let look = || Incarnation::of(&live.client, &live.name, definition);
-                let now = policy.run("look at the collection", look).await?;
+                let now = target::look_at(session, &live.client, &live.name, definition).await?;
                 live.incarnation.may_equal(&now)
             }
             Collection::Alias(_) | Collection::Missing => false,
