@@ -3,12 +3,16 @@
 //! Pages keep to a size in bytes as far as the objects seen so far tell. A request that fails in itself is halved
 //! down to the one object that is the reason, which is passed over and named in its page.
 
+mod abreast;
+
 use std::ops::Deref;
 
 use crate::error::{Reaction, Result};
-use crate::job::{Bounds, Lane};
+use crate::job::{Bounds, Lane, LaneId};
 use crate::pipe::{Budget, Page, Source};
 use crate::retry::Policy;
+
+pub(super) use abreast::Abreast;
 
 /// Nothing is known of the objects yet.
 const FIRST_PAGE: u32 = 100;
@@ -20,6 +24,8 @@ pub(super) struct Pages<R> {
     source: R,
     bounds: std::vec::IntoIter<Bounds>,
     lane: Option<Lane>,
+    /// By which the source tells who reads.
+    number: LaneId,
     /// The most that a page may hold.
     most: Budget,
     objects: u32,
@@ -42,15 +48,30 @@ impl<S: Source, R: Deref<Target = S> + Send + Sync> Pages<R> {
             source,
             bounds: bounds.into_iter(),
             lane: None,
+            number: 0,
             most,
             objects: FIRST_PAGE.min(most.objects),
             is_settled: false,
         }
     }
 
+    /// As one of `count` that read the same source at the same time: what they begin with together is as large as a first
+    /// page alone.
+    fn one_of(mut self, count: usize, number: LaneId) -> Self {
+        let share = u32::try_from(count).unwrap_or(u32::MAX).max(1);
+        self.objects = (self.objects / share).max(1);
+        self.number = number;
+        self
+    }
+
     /// The next page, if there is one; it may be empty.
     pub async fn next(&mut self) -> Result<Option<Page>> {
-        let next = || self.bounds.next().map(Lane::alone);
+        let next = || {
+            self.bounds.next().map(|bounds| Lane {
+                id: self.number,
+                ..Lane::alone(bounds)
+            })
+        };
         let Some(mut lane) = self.lane.take().or_else(next) else {
             return Ok(None);
         };

@@ -1,13 +1,14 @@
 //! One end being read in the order of its keys: the page after the one that is compared is read and hashed meanwhile.
 //!
-//! At most two pages of an end are held: the one that is compared, and the one that is being read or waits.
+//! At most two pages of an end are held: the one that is compared, and the one that is being read or waits. Where
+//! several tenants are read at a time, there is one more for each, of half the size.
 
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::pages::Pages;
+use super::super::pages::{Abreast, Pages};
 use super::super::waking::Waking;
 use super::end::Scope;
 use super::sort::Sorted;
@@ -21,6 +22,8 @@ use crate::weaviate::CollectionSource;
 /// Where pages come from.
 pub(super) enum Feed {
     Live(Pages<Arc<CollectionSource>>),
+    /// Several tenants at a time.
+    Tenants(Abreast),
     Woken(Pages<Arc<Waking>>),
     Archived(Pages<Arc<ArchiveSource>>),
     Sorted(Sorted),
@@ -32,6 +35,7 @@ impl Feed {
     async fn next(&mut self) -> Result<Option<Page>> {
         match self {
             Feed::Live(pages) => pages.next().await,
+            Feed::Tenants(pages) => pages.next().await,
             Feed::Woken(pages) => pages.next().await,
             Feed::Archived(pages) => pages.next().await,
             Feed::Sorted(sorted) => sorted.next(),

@@ -2,6 +2,7 @@
 
 mod change;
 mod look;
+mod ranges;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use crate::archive::{Archive, Contents};
 use crate::commands::diff::reading::Feed;
 use crate::commands::diff::sort;
-use crate::commands::pages::Pages;
+use crate::commands::pages::{Abreast, Pages};
 use crate::commands::session::{Session, grouped};
 use crate::commands::target;
 use crate::commands::waking::{Sleepers, Waking};
@@ -26,10 +27,14 @@ use crate::weaviate::{
     TenantStatus, Wanted,
 };
 use look::{look_archived, look_live};
+use ranges::ranges_of;
 pub(super) use scope::Scope;
 
 /// Two pages of each end are held at once.
 pub(super) const PAGE: Budget = Budget::of(1_000, 4 << 20);
+
+/// Where tenants are read abreast, six of them are held at once, and four more may be on their way.
+const SMALLER_PAGE: Budget = Budget::of(1_000, 2 << 20);
 
 /// One end of a comparison.
 #[derive(Clone, Debug)]
@@ -220,11 +225,16 @@ impl Live {
         };
         let awake: Vec<Tenant> = in_scope(&self.tenants, scope).collect();
         let all = awake.iter().chain(&asleep).cloned().collect();
-        let source = self.source(scope, policy, &awake, all).await?;
+        let counts = self.count(policy, &awake).await?;
+        let ranges = ranges_of(&counts);
+        let source = self.source(scope, all, counts);
         let (doing, bounds) = ("read a page", vec![Bounds::ALL_KEYS]);
         let Some(sleepers) = self.sleepers.as_ref().filter(|_| !asleep.is_empty()) else {
-            let pages = Pages::of(policy, doing, Arc::new(source), bounds, PAGE);
-            return Ok(Feed::Live(pages));
+            let source = Arc::new(source);
+            return Ok(match ranges.len() {
+                0 | 1 => Feed::Live(Pages::of(policy, doing, source, bounds, PAGE)),
+                _ => Feed::Tenants(Abreast::of(policy, doing, &source, ranges, SMALLER_PAGE)),
+            });
         };
         let (client, folder) = (self.client.clone(), sleepers.folder.clone());
         let all: Vec<Tenant> = awake.into_iter().chain(asleep.iter().cloned()).collect();
@@ -233,26 +243,28 @@ impl Live {
         Ok(Feed::Woken(pages))
     }
 
-    /// Of `all`, those that are `awake` are counted.
-    async fn source(
-        &self,
-        scope: &Scope,
-        policy: &Policy,
-        awake: &[Tenant],
-        all: Vec<Tenant>,
-    ) -> Result<CollectionSource> {
-        let plan = match scope.vectors {
-            true => self.plan,
-            false => ReadPlan::PropertiesOverRest,
-        };
-        // A hundred are counted by one request; one that was counted is read by one less.
+    /// A hundred are counted by one request; one that was counted is read by one less.
+    async fn count(&self, policy: &Policy, awake: &[Tenant]) -> Result<Vec<(Tenant, u64)>> {
         let count = || self.client.counts_of(&self.name, awake);
         let counts = policy.run("count objects", count).await?;
         let counts: Vec<(Tenant, u64)> = awake.iter().cloned().zip(counts).collect();
         // Where all is read again, the first count is the one before.
         let _ = self.counted.set(counts.clone());
+        Ok(counts)
+    }
+
+    fn source(
+        &self,
+        scope: &Scope,
+        all: Vec<Tenant>,
+        counts: Vec<(Tenant, u64)>,
+    ) -> CollectionSource {
+        let plan = match scope.vectors {
+            true => self.plan,
+            false => ReadPlan::PropertiesOverRest,
+        };
         let (client, name) = (self.client.clone(), self.name.clone());
-        Ok(CollectionSource::new(client, name, all, plan).counted(counts))
+        CollectionSource::new(client, name, all, plan).counted(counts)
     }
 }
 
