@@ -63,12 +63,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    // As many as the program itself starts.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores + 1)
-        .enable_all()
-        .build()?;
+    let runtime = elysiactl::engine::threads()?;
     match words.split_first() {
         Some((first, rest)) if first == "child" => runtime.block_on(one(rest)),
         _ => runtime.block_on(all(Args::parse())),

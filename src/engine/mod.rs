@@ -11,6 +11,7 @@ mod lanes;
 mod pace;
 mod reader;
 mod stop;
+mod threads;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use crate::retry::{Policy, Waiting};
 pub use committer::Committer;
 pub use pace::usual_page;
 pub use stop::Stop;
+pub use threads::threads;
 
 /// What a stage learned and a resume needs: names and values.
 pub type Facts = BTreeMap<String, String>;

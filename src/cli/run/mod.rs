@@ -29,7 +29,7 @@ use super::output::ColorChoice;
 use super::progress::Ending;
 use super::screen::{Screen, Settings, Streams, end_early};
 use crate::commands::{Outcome, Session, Unfinished};
-use crate::engine::Stop;
+use crate::engine::{self, Stop};
 use crate::error::{Error, IoContext, Kind, Result};
 use crate::event::{Event, Plan, Reporter};
 use crate::job::Tuning;
@@ -106,7 +106,7 @@ fn run_invocation(invocation: Invocation, environment: Environment) -> ExitCode 
         Ok(screen) => Arc::new(screen),
         Err(error) => return end_early(settings, Streams::of_process(color), &error),
     };
-    let runtime = match runtime() {
+    let runtime = match engine::threads() {
         Ok(runtime) => runtime,
         Err(error) => return screen.end(&Ending::of(&error)),
     };
@@ -126,17 +126,6 @@ fn run_invocation(invocation: Invocation, environment: Environment) -> ExitCode 
         error: done.error.as_ref(),
         archives: &done.archives,
     })
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    // Lanes encode on these threads; one more keeps the connection going meanwhile. Each of them keeps some memory of the pages
-    // that it freed.
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores + 1)
-        .enable_all()
-        .build()
-        .doing(|| "cannot start the threads of the program".to_owned())
 }
 
 /// One run of the program.
