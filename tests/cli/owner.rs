@@ -173,9 +173,9 @@ fn a_run_goes_on_from_its_checkpoint_and_reads_no_page_again_that_was_committed(
             .starts_with("resumed: backup of `Article` goes on after "),
         "{ended:#?}"
     );
-    // Ten pages and the empty one; at most one batch of the lane, and what was read ahead, is repeated.
+    // Ten pages and the empty one. When the eighth is asked for, two wait, one is being written, and one made durable.
     let again = world.sandbox.count(pages.0, pages.1) - before;
-    assert!(again <= 7, "{again} pages were read again");
+    assert!(again <= 8, "{again} pages were read again");
     world
         .run(&format!(
             "col restore {} --name Copy",
