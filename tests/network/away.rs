@@ -5,10 +5,10 @@ use std::time::Duration;
 use elysiactl::commands::{self, ClearMethod, ClearRequest, DiffRequest, End, Outcome, Unfinished};
 use elysiactl::error::{Kind, Result};
 use elysiactl::model::CollectionName;
-use elysiactl::sandbox::{Activity, Settings, sample_definition};
+use elysiactl::sandbox::{Activity, Fault, Settings, When, sample_definition};
 use serde_json::json;
 
-use crate::bench::{Bench, shown};
+use crate::bench::{Bench, PAGES, shown};
 use crate::common::{clear_request, post};
 
 async fn without_a_node() -> Bench {
@@ -157,5 +157,25 @@ async fn a_comparison_of_one_replica_shows_nothing_of_the_other() {
     let found = found.unwrap();
     assert_eq!(found.exit_code(), 3);
     assert_eq!(found.left_out.len(), 1, "{:?}", found.left_out);
+    bench.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_out_of_sight_for_a_moment_is_read_when_the_job_goes_on() {
+    let bench = Bench::with(240, 1).await;
+    // The server tells its time in seconds: what is there must be older than the backup.
+    std::thread::sleep(Duration::from_millis(1_100));
+    bench.strike(PAGES, When::Nth(3..=3), Fault::ShortPage(0));
+    let first = backed_up(&bench, false).await.unwrap_err();
+    assert_eq!(first.kind(), Kind::Exhausted, "{}", shown(&first));
+    assert!(first.message().starts_with("140 objects"), "{first}");
+    assert!(bench.has_no_archive());
+    let saved = backed_up(&bench, false).await.unwrap();
+    assert_eq!(
+        (saved.exit_code, saved.tally.accepted),
+        (0, 240),
+        "{saved:?}"
+    );
+    bench.assert_archived(&saved, &[], "read again").await;
     bench.sandbox.stop().await;
 }

@@ -85,7 +85,28 @@ impl Backup<'_> {
         let policy = self.session.context().policy;
         let started = self.started_on_server()?;
         let census = census::compare(&policy, &source, &archive, &rejects, started).await?;
+        self.ask_for_another_reading(census.lost)?;
         Ok(census.facts())
+    }
+
+    /// What was out of sight for a while, as on a node that was away, is seen when it is read again. What is not seen then
+    /// either, the archive says that it lacks.
+    fn ask_for_another_reading(&self, lost: u64) -> Result<()> {
+        if lost == 0 || self.state.extra.contains_key(READ_AGAIN) {
+            return Ok(());
+        }
+        self.folder.update_state(|state| {
+            state.extra.insert(LACKING.into(), lost.to_string());
+        })?;
+        Err(Error::new(
+            Kind::Exhausted,
+            format!(
+                "{} objects older than the backup were out of sight while it was read",
+                grouped(lost)
+            ),
+        )
+        .with_kept("no archive was made")
+        .with_hint("run it again with --resume: everything is read anew"))
     }
 
     /// Objects of tenants that were woken: those were counted while they were awake.

@@ -31,6 +31,7 @@ pub(super) async fn claim(
     seen: &Seen,
 ) -> Result<Claimed> {
     let session = way.session;
+    let mut is_read_again = false;
     if let Some((folder, state)) = session.unfinished(&identity)? {
         match session.unfinished {
             Unfinished::Refuse => return Err(session.in_the_way(&folder, &state)),
@@ -48,6 +49,14 @@ pub(super) async fn claim(
                     state.job
                 ));
                 discard(folder, &state)?;
+            }
+            Unfinished::Resume if state.extra.contains_key(LACKING) => {
+                session.warn(&format!(
+                    "job {} did not see all objects; the backup begins anew",
+                    state.job
+                ));
+                discard(folder, &state)?;
+                is_read_again = true;
             }
             Unfinished::Resume => {
                 session.check_identity(&state, &identity)?;
@@ -74,6 +83,9 @@ pub(super) async fn claim(
             state.incarnation = Some(seen.incarnation.shards.clone());
             if request.verify {
                 verification::want(state);
+            }
+            if is_read_again {
+                state.extra.insert(READ_AGAIN.into(), "yes".into());
             }
             let total = if request.with_data { seen.count } else { 0 };
             // Nobody knows what is in tenants that are asleep.

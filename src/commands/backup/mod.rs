@@ -62,6 +62,11 @@ const WITNESSES: &str = "witnesses";
 /// Noted in the job's summary: the archive has its name.
 const PUBLISHED: &str = "published";
 
+/// Noted in the job's summary: so many objects were not seen; the next run reads everything anew.
+const LACKING: &str = "lacking";
+/// Noted in the job's summary: the run before did not see all objects.
+const READ_AGAIN: &str = "read again";
+
 /// What `col backup` was asked for, one collection.
 #[derive(Clone, Debug)]
 pub struct BackupRequest {
