@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use elysiactl::archive::Format;
-use elysiactl::commands::{Change, Comparison, Difference, End, verify_live};
+use elysiactl::commands::{Change, Comparison, Difference, End, diff, verify_live};
 use elysiactl::error::{Kind, Result};
 use elysiactl::format::{Codec, Part};
 use elysiactl::model::CollectionName;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::bench::*;
 
-const TENANTS: u32 = 100;
+const TENANTS: u32 = 70;
 /// In more than one page.
 const LARGE: u32 = 400;
 
@@ -103,8 +103,10 @@ async fn equal_tenants_of_every_size_are_identical() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_object_that_is_missing_is_named_whichever_tenant_it_is_in() {
+    let bench = many().await;
+    let alike = bench.store().snapshot();
     for at in PLACES {
-        let bench = many().await;
+        bench.store().restore(&alike);
         let number = size(at) - 1;
         delete(&bench, "Two", at, number).await;
         let found = compared(&bench).await.unwrap();
@@ -115,8 +117,10 @@ async fn an_object_that_is_missing_is_named_whichever_tenant_it_is_in() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_object_too_many_is_named_whichever_tenant_it_is_in() {
+    let bench = many().await;
+    let alike = bench.store().snapshot();
     for at in PLACES {
-        let bench = many().await;
+        bench.store().restore(&alike);
         let number = size(at);
         let more = of_tenant(&tenant(at), number..number + 1);
         bench.write("Two", &more).await;
@@ -127,8 +131,10 @@ async fn an_object_too_many_is_named_whichever_tenant_it_is_in() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_object_that_differs_is_named_with_its_part_whichever_tenant_it_is_in() {
+    let bench = many().await;
+    let alike = bench.store().snapshot();
     for at in PLACES {
-        let bench = many().await;
+        bench.store().restore(&alike);
         let mut changed = of_tenant(&tenant(at), 0..1);
         changed[0]["vectors"]["a"] = json!([0.1, 0, 0.5]);
         bench.write("Two", &changed).await;
@@ -183,13 +189,14 @@ async fn connections_that_are_lost_among_many_tenants_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_gone_in_the_middle_of_many_tenants_is_no_difference() {
+async fn a_server_that_gives_no_more_pages_in_the_middle_of_many_tenants_is_no_difference() {
     let bench = many().await;
-    bench
-        .sandbox
-        .faults()
-        .add(Rule::any(When::Nth(60..=u64::MAX), Fault::ResetBefore));
-    let error = compared(&bench).await.unwrap_err();
+    let gone = Rule::grpc("Search", When::Nth(60..=u64::MAX), Fault::ResetBefore);
+    bench.sandbox.faults().add(gone);
+    let mut session = bench.session();
+    session.policy.patience = Some(Duration::from_millis(50));
+    let request = request(live(&bench, "One"), live(&bench, "Two"));
+    let error = diff(&session, &request).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Exhausted, "{error:?}");
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Both ends are read to their last object in the order of (tenant, id) and merged; nothing is written, no tenant is
 //! woken, and there is no journal: a comparison that was stopped begins anew. The memory is that of two pages of
-//! each end and of the differences that are shown.
+//! each end, of a few smaller ones where tenants are read several at a time, and of the differences that are shown.
 
 mod definition;
 mod end;

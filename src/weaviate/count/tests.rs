@@ -5,8 +5,8 @@ use crate::sandbox::{Fault, Rule, Sandbox, Settings, When};
 use crate::weaviate::{Connection, Role, Transport};
 
 const OBJECTS: u64 = 40;
-/// More than one request of GraphQL asks for.
-const TENANTS: usize = 130;
+/// More than two requests of GraphQL ask for.
+const TENANTS: usize = 230;
 
 fn name(text: &str) -> CollectionName {
     CollectionName::parse(text).unwrap()
@@ -117,6 +117,29 @@ async fn the_three_ways_tell_the_same() {
     assert_eq!(told(&client).await, expected());
     assert_eq!(ways(&off), [false, false, true]);
     assert!(client.has_news_of_listing() && !client.has_news_of_listing());
+}
+
+/// The second hundred is told when the third one was.
+#[tokio::test]
+async fn hundreds_are_counted_at_once_and_told_in_order() {
+    let sandbox = sandbox(true).await;
+    let faults = sandbox.faults().clone();
+    let stall = Rule::new("POST", "/v1/graphql", When::Nth(2..=2), Fault::Stall(None));
+    let stalled = faults.add(stall);
+    sandbox.on_request(move |request| {
+        let is_told = request.path.ends_with("/graphql") && request.status.is_some();
+        if is_told && faults.struck(stalled) > 0 {
+            faults.release();
+        }
+    });
+    let (client, kind) = (client(&sandbox, Transport::Rest), name("Kind"));
+    // The two empty ones are in the second hundred.
+    let (mut tenants, mut expected) = (tenants(), expected()[8..8 + TENANTS].to_vec());
+    tenants.rotate_left(100);
+    expected.rotate_left(100);
+    let counted = client.counts_of(&kind, &tenants);
+    let counted = tokio::time::timeout(std::time::Duration::from_secs(20), counted).await;
+    assert_eq!(counted.unwrap().unwrap(), expected);
 }
 
 #[tokio::test]
