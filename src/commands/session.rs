@@ -24,6 +24,7 @@ pub enum Unfinished {
 }
 
 /// Everything a verb needs from its surroundings.
+#[derive(Clone)]
 pub struct Session {
     /// Where jobs are kept.
     pub state: StateDir,
@@ -71,6 +72,14 @@ pub(super) struct Claimed {
 }
 
 impl Session {
+    /// The same, going on with what is unfinished.
+    pub(super) fn resuming(&self) -> Session {
+        Session {
+            unfinished: Unfinished::Resume,
+            ..self.clone()
+        }
+    }
+
     /// The context of one run of the engine.
     pub fn context(&self) -> Context {
         Context::new(

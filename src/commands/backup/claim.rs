@@ -51,9 +51,9 @@ pub(super) async fn claim(
                 discard(folder, &state)?;
             }
             Unfinished::Resume if state.extra.contains_key(LACKING) => {
+                let lost = &state.extra[LACKING];
                 session.warn(&format!(
-                    "job {} did not see all objects; the backup begins anew",
-                    state.job
+                    "{lost} objects older than the backup were out of sight while it was read; it begins anew"
                 ));
                 discard(folder, &state)?;
                 is_read_again = true;

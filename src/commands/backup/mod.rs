@@ -124,11 +124,17 @@ async fn run(
     storage: Arc<dyn Storage>,
     follow: Follow,
 ) -> Result<Outcome> {
-    let (outcome, is_followed) = run_one(session, request, storage.clone(), follow).await?;
+    let mut ended = run_one(session, request, storage.clone(), follow).await?;
+    if matches!(ended, Ended::Lacking(_)) {
+        let session = session.resuming();
+        ended = run_one(&session, request, storage.clone(), Follow::Never).await?;
+    }
+    let (outcome, is_followed) = ended.outcome()?;
     if !is_followed {
         return Ok(outcome);
     }
-    let (next, _) = run_one(session, request, storage, Follow::Never).await?;
+    let next = run_one(session, request, storage, Follow::Never).await?;
+    let (next, _) = next.outcome()?;
     Ok(match follow {
         // Only what is there now counts.
         Follow::Always => next,
@@ -136,13 +142,29 @@ async fn run(
     })
 }
 
-/// One job; true if another one is to follow it.
+/// How a job ended.
+enum Ended {
+    /// True if another one is to follow it.
+    Done(Outcome, bool),
+    /// Objects were out of sight while it read, for the first time: the next run reads everything anew.
+    Lacking(Error),
+}
+
+impl Ended {
+    fn outcome(self) -> Result<(Outcome, bool)> {
+        match self {
+            Ended::Done(outcome, is_followed) => Ok((outcome, is_followed)),
+            Ended::Lacking(error) => Err(error),
+        }
+    }
+}
+
 async fn run_one(
     session: &Session,
     request: &BackupRequest,
     storage: Arc<dyn Storage>,
     follow: Follow,
-) -> Result<(Outcome, bool)> {
+) -> Result<Ended> {
     let client = Arc::new(Client::new(&request.connection, Role::Source)?);
     let found = target::find_to_move(session, &client, &request.collection).await?;
     let identity = identity(request)?;
@@ -152,7 +174,7 @@ async fn run_one(
     if session.is_dry_run {
         describe_size(session, request, &client, &seen, &mut plan).await;
         session.show_plan(&plan);
-        return Ok((Outcome::default(), false));
+        return Ok(Ended::Done(Outcome::default(), false));
     }
     session.show_plan(&plan);
     check_destination(request)?;
@@ -194,6 +216,7 @@ async fn run_one(
     let ended = lease.end(outcome.is_ok());
     let summary = match outcome {
         Ok(summary) => summary,
+        Err(error) if is_lacking(&folder, &error)? => return Ok(Ended::Lacking(error)),
         Err(error) => return Err(session.forget_refused(folder, error)),
     };
     ended?;
@@ -207,7 +230,11 @@ async fn run_one(
         archive: Some(storage.path(&archive_name(&folder)?)),
         unarchived: verification::unarchived(&folder)?,
     };
-    Ok((outcome, is_followed))
+    Ok(Ended::Done(outcome, is_followed))
+}
+
+fn is_lacking(folder: &JobFolder, error: &Error) -> Result<bool> {
+    Ok(error.kind() == Kind::Exhausted && folder.state()?.extra.contains_key(LACKING))
 }
 
 /// The name of the job's archive at its destination.
